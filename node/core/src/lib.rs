@@ -1,0 +1,5 @@
+//! Leyden's protocol core: a Lightning node as a value. Events go in, turns come out.
+//! It opens no socket, reads no file, starts no thread, asks no clock and no operating system for randomness.
+
+pub mod ids;
+pub mod units;
