@@ -2,5 +2,7 @@
 //! It opens no socket, reads no file, starts no thread, asks no clock and no operating system for randomness.
 
 pub mod ids;
+pub mod keys;
+pub mod tx;
 pub mod units;
 pub mod wire;
