@@ -1,6 +1,7 @@
 //! Leyden's protocol core: a Lightning node as a value. Events go in, turns come out.
 //! It opens no socket, reads no file, starts no thread, asks no clock and no operating system for randomness.
 
+pub mod channel;
 pub mod ids;
 pub mod keys;
 pub mod tx;

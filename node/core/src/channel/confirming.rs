@@ -1,0 +1,241 @@
+//! Both first commitments are signed; the funding is awaited on the chain (BOLT 2, `channel_ready`).
+//!
+//! ```text
+//!   A                          B
+//!   |--- channel_ready ------->|   each when the funding is deep enough for it;
+//!   |<------ channel_ready ----|   with both, payments may start
+//! ```
+use super::on_chain::{self, OnChain};
+use super::opening;
+use super::{
+    Base, Command, Confirmed, Effect, Env, Funded, Input, Out, Phase, Place, Rejection, ShuttingDown, Stop,
+    Violation,
+};
+use crate::tx::Side;
+use crate::units::{BlockHeight, CommitmentNumber};
+use crate::wire::{ChannelReady, Message};
+use secp256k1::PublicKey;
+use serde::{Deserialize, Serialize};
+
+/// A channel whose funding is not deep enough yet for both.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Confirming {
+    /// The channel.
+    pub funded: Funded,
+    since: BlockHeight,
+    sent: bool,
+    received: bool,
+}
+
+impl Confirming {
+    /// From the signatures on; `height` is now.
+    pub fn new(funded: Funded, height: BlockHeight) -> Self {
+        Self { funded, since: height, sent: false, received: false }
+    }
+
+    /// One input.
+    pub fn step(self, base: &mut Base, input: &Input, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
+        match input {
+            Input::Message(message) => self.message(base, message, env, out),
+            Input::Command(command) => self.command(base, command, env, out),
+            Input::BlockConnected { height, transactions } => {
+                self.on_block(base, *height, transactions, env, out)
+            }
+            Input::BlockDisconnected { height } => Ok(self.on_block_gone(*height, out)),
+            Input::Disconnected => {
+                base.go_offline(out);
+                Ok(Phase::Confirming(self))
+            }
+            Input::Connected => Ok(Phase::Confirming(self)),
+        }
+    }
+
+    fn message(self, base: &mut Base, message: &Message, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
+        match message {
+            Message::ChannelReady(message) => self.on_channel_ready(base, message, out),
+            Message::Shutdown(message) => {
+                base.online("shutdown")?;
+                ShuttingDown::new(self.funded).on_shutdown(base, message, env, out)
+            }
+            Message::Error(message) => {
+                Err(Violation::PeerError { text: super::text_of(&message.data) }.into())
+            }
+            Message::ChannelReestablish(_) => {
+                base.cannot_reestablish(out);
+                Ok(Phase::Confirming(self))
+            }
+            Message::OpenChannel(_) => Err(out_of_order("open_channel")),
+            Message::AcceptChannel(_) => Err(out_of_order("accept_channel")),
+            Message::FundingCreated(_) => Err(out_of_order("funding_created")),
+            Message::FundingSigned(_) => Err(out_of_order("funding_signed")),
+            Message::ClosingSigned(_) => Err(out_of_order("closing_signed")),
+            Message::UpdateAddHtlc(_) => Err(out_of_order("update_add_htlc")),
+            Message::UpdateFulfillHtlc(_) => Err(out_of_order("update_fulfill_htlc")),
+            Message::UpdateFailHtlc(_) => Err(out_of_order("update_fail_htlc")),
+            Message::UpdateFailMalformedHtlc(_) => Err(out_of_order("update_fail_malformed_htlc")),
+            Message::CommitmentSigned(_) => Err(out_of_order("commitment_signed")),
+            Message::RevokeAndAck(_) => Err(out_of_order("revoke_and_ack")),
+            Message::UpdateFee(_) => Err(out_of_order("update_fee")),
+            Message::Warning(_)
+            | Message::Init(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::Unknown { .. } => Ok(Phase::Confirming(self)),
+        }
+    }
+
+    fn command(self, base: &mut Base, command: &Command, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
+        match command {
+            Command::Commit => Ok(Phase::Confirming(self)),
+            Command::ForceClose => Ok(OnChain::alone(base, self.funded, "this node closes alone", out)),
+            Command::Close { script, feerate } => {
+                base.commandable()?;
+                ShuttingDown::new(self.funded).on_close(base, script.as_ref(), *feerate, env, out)
+            }
+            Command::Funded { .. }
+            | Command::Add(_)
+            | Command::Fulfill { .. }
+            | Command::Fail { .. }
+            | Command::FailMalformed { .. }
+            | Command::UpdateFee(_) => Err(Rejection::WrongPhase { phase: NAME }.into()),
+        }
+    }
+
+    fn on_channel_ready(self, base: &mut Base, message: &ChannelReady, out: &mut Out) -> Result<Phase, Stop> {
+        base.online("channel_ready")?;
+        if self.received {
+            return Ok(Phase::Confirming(self));
+        }
+        let mut next = self;
+        next.received = true;
+        next.funded.learn_second_point(message.second_per_commitment_point, out);
+        Ok(next.begin(out))
+    }
+
+    fn on_block(
+        self,
+        base: &mut Base,
+        height: BlockHeight,
+        transactions: &[Confirmed],
+        env: &Env,
+        out: &mut Out,
+    ) -> Result<Phase, Stop> {
+        let mut next = self;
+        if next.funded.confirm(height, transactions, out)? == Mined::Wrong {
+            out.error(base.id, &Violation::FundingMismatch.to_string());
+            return Ok(opening::abandon(&Violation::FundingMismatch.to_string(), out));
+        }
+        if let Some(spend) = on_chain::spend_in(&next.funded, transactions) {
+            return Ok(OnChain::spent(base, next.funded, &spend.tx, height, env, out));
+        }
+        let waited = height.get().saturating_sub(next.since.get());
+        let patience = base.config.forget_unconfirmed_after;
+        let acceptor = next.funded.terms.opener == Side::Remote;
+        if next.funded.place.is_none() && acceptor && waited >= patience {
+            return Ok(opening::never_confirmed(patience, out));
+        }
+        next.send_ready(base, height, out);
+        Ok(next.begin(out))
+    }
+
+    fn send_ready(&mut self, base: &Base, height: BlockHeight, out: &mut Out) {
+        let depth = self.funded.depth(height);
+        if self.sent || depth < self.funded.minimum_depth || !base.is_online() {
+            return;
+        }
+        self.sent = true;
+        out.save = true;
+        out.send(Message::ChannelReady(ChannelReady {
+            channel_id: base.id,
+            second_per_commitment_point: base.signer.point(CommitmentNumber::ZERO.next()),
+            alias: None,
+            unknown: Vec::new(),
+        }));
+    }
+
+    fn on_block_gone(self, height: BlockHeight, out: &mut Out) -> Phase {
+        let mut next = self;
+        next.funded.unconfirm(height, out);
+        Phase::Confirming(next)
+    }
+
+    /// Normal operation, once both sides are ready and the funding has its place.
+    fn begin(self, out: &mut Out) -> Phase {
+        match self.funded.short_channel_id() {
+            Some(short_channel_id) if self.sent && self.received => {
+                out.effects.push(Effect::Ready { short_channel_id });
+                Phase::Normal(super::Normal { funded: self.funded })
+            }
+            Some(_) | None => Phase::Confirming(self),
+        }
+    }
+}
+
+/// Whether a block holds the funding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mined {
+    /// It does not.
+    No,
+    /// As agreed.
+    Right,
+    /// A transaction of that id that does not pay what was agreed.
+    Wrong,
+}
+
+impl Funded {
+    /// Looks for the funding in a block: the named output must pay exactly the amount to exactly the script (BOLT 2,
+    /// `channel_ready`).
+    pub fn confirm(
+        &mut self,
+        height: BlockHeight,
+        transactions: &[Confirmed],
+        out: &mut Out,
+    ) -> Result<Mined, Violation> {
+        let funding = self.terms.funding;
+        let found = transactions.iter().find(|confirmed| confirmed.tx.compute_txid() == funding.txid);
+        let Some(confirmed) = found else { return Ok(Mined::No) };
+        if confirmed.tx.output.get(funding.vout as usize) != Some(&self.terms.funding_output()) {
+            return Ok(Mined::Wrong);
+        }
+        self.place = Some(Place { height, index: confirmed.index });
+        out.save = true;
+        Ok(Mined::Right)
+    }
+
+    /// The point of the peer's second commitment, from its first `channel_ready`; any later one names the same.
+    pub fn learn_second_point(&mut self, point: PublicKey, out: &mut Out) {
+        let first = self.remote.number == CommitmentNumber::ZERO && self.remote_next.is_none();
+        if first && self.next_remote_point.is_none() {
+            self.next_remote_point = Some(point);
+            out.save = true;
+        }
+    }
+
+    /// Forgets the funding's place when its block is gone.
+    pub fn unconfirm(&mut self, height: BlockHeight, out: &mut Out) {
+        if self.place.is_some_and(|place| place.height >= height) {
+            self.place = None;
+            out.save = true;
+            out.effects.extend(self.rebroadcast_funding());
+        }
+    }
+
+    /// The funding transaction for the chain, if it is ours and not mined.
+    pub fn rebroadcast_funding(&self) -> Option<Effect> {
+        let tx = self.funding_tx.as_ref().filter(|_| self.place.is_none())?;
+        Some(Effect::Broadcast { role: super::Role::Funding, tx: tx.as_ref().clone() })
+    }
+
+    /// How deep the funding is at this height.
+    pub fn depth(&self, height: BlockHeight) -> u32 {
+        let place = self.place.map_or(u32::MAX, |place| place.height.get());
+        height.get().saturating_add(1).saturating_sub(place)
+    }
+}
+
+/// The phase's name for people.
+pub const NAME: &str = "awaiting confirmations";
+
+fn out_of_order(message: &'static str) -> Stop {
+    Violation::OutOfOrder { message, phase: NAME }.into()
+}

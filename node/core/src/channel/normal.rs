@@ -1,0 +1,196 @@
+//! Normal operation: updates and signatures in both directions. The ladders stand in `funded` and `stage`.
+use super::on_chain::{self, OnChain};
+use super::{
+    Base, Command, Confirmed, Env, Funded, Input, Out, Phase, Rejection, ShuttingDown, Stop, Violation,
+};
+use crate::units::BlockHeight;
+use crate::wire::Message;
+use serde::{Deserialize, Serialize};
+
+/// A channel in use.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Normal {
+    /// The channel.
+    pub funded: Funded,
+}
+
+impl Normal {
+    /// One input.
+    pub fn step(self, base: &mut Base, input: &Input, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
+        match input {
+            Input::Message(message) => self.message(base, message, env, out),
+            Input::Command(command) => self.command(base, command, env, out),
+            Input::BlockConnected { height, transactions } => {
+                self.on_block(base, *height, transactions, env, out)
+            }
+            Input::BlockDisconnected { height } => {
+                let mut next = self;
+                next.funded.unconfirm(*height, out);
+                Ok(Phase::Normal(next))
+            }
+            Input::Disconnected => {
+                let mut next = self;
+                base.go_offline(out);
+                next.funded.forget_unsigned(out);
+                Ok(Phase::Normal(next))
+            }
+            Input::Connected => Ok(Phase::Normal(self)),
+        }
+    }
+
+    fn message(self, base: &mut Base, message: &Message, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
+        match message {
+            Message::UpdateAddHtlc(_)
+            | Message::UpdateFulfillHtlc(_)
+            | Message::UpdateFailHtlc(_)
+            | Message::UpdateFailMalformedHtlc(_)
+            | Message::CommitmentSigned(_)
+            | Message::RevokeAndAck(_)
+            | Message::UpdateFee(_) => {
+                let mut next = self;
+                next.funded.on_update(base, message, env, out)?;
+                Ok(Phase::Normal(next))
+            }
+            Message::Shutdown(message) => {
+                base.online("shutdown")?;
+                ShuttingDown::new(self.funded).on_shutdown(base, message, env, out)
+            }
+            Message::Error(message) => {
+                Err(Violation::PeerError { text: super::text_of(&message.data) }.into())
+            }
+            Message::ChannelReestablish(_) => {
+                base.cannot_reestablish(out);
+                Ok(Phase::Normal(self))
+            }
+            Message::OpenChannel(_) => Err(out_of_order("open_channel")),
+            Message::AcceptChannel(_) => Err(out_of_order("accept_channel")),
+            Message::FundingCreated(_) => Err(out_of_order("funding_created")),
+            Message::FundingSigned(_) => Err(out_of_order("funding_signed")),
+            Message::ClosingSigned(_) => Err(out_of_order("closing_signed")),
+            // A repeated channel_ready only names another alias (BOLT 2).
+            Message::ChannelReady(_)
+            | Message::Warning(_)
+            | Message::Init(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::Unknown { .. } => Ok(Phase::Normal(self)),
+        }
+    }
+
+    fn command(self, base: &mut Base, command: &Command, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
+        match command {
+            Command::Add(_)
+            | Command::Fulfill { .. }
+            | Command::Fail { .. }
+            | Command::FailMalformed { .. }
+            | Command::UpdateFee(_)
+            | Command::Commit => {
+                let mut next = self;
+                next.funded.on_command(base, command, env, out)?;
+                Ok(Phase::Normal(next))
+            }
+            Command::Close { script, feerate } => {
+                base.commandable()?;
+                ShuttingDown::new(self.funded).on_close(base, script.as_ref(), *feerate, env, out)
+            }
+            Command::ForceClose => Ok(OnChain::alone(base, self.funded, "this node closes alone", out)),
+            Command::Funded { .. } => Err(Rejection::WrongPhase { phase: NAME }.into()),
+        }
+    }
+
+    fn on_block(
+        self,
+        base: &mut Base,
+        height: BlockHeight,
+        transactions: &[Confirmed],
+        env: &Env,
+        out: &mut Out,
+    ) -> Result<Phase, Stop> {
+        let mut next = self;
+        next.funded.confirm(height, transactions, out)?;
+        match on_chain::spend_in(&next.funded, transactions) {
+            Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, env, out)),
+            None => Ok(Phase::Normal(next)),
+        }
+    }
+}
+
+/// The phase's name for people.
+pub const NAME: &str = "normal";
+
+fn out_of_order(message: &'static str) -> Stop {
+    Violation::OutOfOrder { message, phase: NAME }.into()
+}
+
+impl Funded {
+    /// An update or a signature of the peer; any other message is none of these and is left alone.
+    pub fn on_update(
+        &mut self,
+        base: &mut Base,
+        message: &Message,
+        env: &Env,
+        out: &mut Out,
+    ) -> Result<(), Violation> {
+        base.online("an update")?;
+        let signer = &mut base.signer;
+        match message {
+            Message::UpdateAddHtlc(message) => self.on_update_add_htlc(message),
+            Message::UpdateFulfillHtlc(message) => self.on_update_fulfill_htlc(message, out),
+            Message::UpdateFailHtlc(message) => self.on_update_fail_htlc(message),
+            Message::UpdateFailMalformedHtlc(message) => self.on_update_fail_malformed_htlc(message),
+            Message::CommitmentSigned(message) => self.on_commitment_signed(message, signer, out),
+            Message::RevokeAndAck(message) => self.on_revoke_and_ack(message, signer, out),
+            Message::UpdateFee(message) => self.on_update_fee(message, env),
+            Message::Warning(_)
+            | Message::Init(_)
+            | Message::Error(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::OpenChannel(_)
+            | Message::AcceptChannel(_)
+            | Message::FundingCreated(_)
+            | Message::FundingSigned(_)
+            | Message::ChannelReady(_)
+            | Message::Shutdown(_)
+            | Message::ClosingSigned(_)
+            | Message::ChannelReestablish(_)
+            | Message::Unknown { .. } => Ok(()),
+        }
+    }
+
+    /// An update or a signature of our own; any other command is none of these and is refused.
+    pub fn on_command(
+        &mut self,
+        base: &mut Base,
+        command: &Command,
+        env: &Env,
+        out: &mut Out,
+    ) -> Result<(), Stop> {
+        if *command == Command::Commit && !base.is_online() {
+            return Ok(());
+        }
+        base.commandable()?;
+        let config = &base.config;
+        match command {
+            Command::Add(offer) => self.offer(offer, config, out)?,
+            Command::Fulfill { id, preimage } => self.fulfill(*id, *preimage, out)?,
+            Command::Fail { id, reason } => self.fail(*id, reason.clone(), out)?,
+            Command::FailMalformed { id, sha256_of_onion, failure_code } => {
+                self.fail_malformed(*id, *sha256_of_onion, *failure_code, out)?;
+            }
+            Command::UpdateFee(feerate) => self.update_fee(*feerate, config, env, out)?,
+            Command::Commit => self.commit(&mut base.signer, out)?,
+            Command::Funded { .. } | Command::Close { .. } | Command::ForceClose => {
+                return Err(Rejection::WrongPhase { phase: NAME }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The link broke: what no signature covers is as if it had never been sent.
+    pub fn forget_unsigned(&mut self, out: &mut Out) {
+        out.save = true;
+        let origins = self.ledger.forget_unsigned();
+        out.effects.extend(origins.into_iter().map(super::not_committed));
+    }
+}

@@ -1,0 +1,245 @@
+//! HTLC and fee updates, ours and the peer's, with every rule of BOLT 2 "Normal Operation" that binds them.
+//! They change the books only; nothing is signed here.
+use super::ledger::Removal;
+use super::limits::{sane_feerates, LOCKTIME_THRESHOLD};
+use super::{ChannelConfig, Effect, Env, Funded, Offer, Origin, Out, Refusal, Rejection, Violation};
+use crate::ids::Preimage;
+use crate::tx::Side;
+use crate::units::{FeeratePerKw, Msat};
+use crate::wire::{
+    Message, UpdateAddHtlc, UpdateFailHtlc, UpdateFailMalformedHtlc, UpdateFee, UpdateFulfillHtlc,
+};
+
+/// The bit that marks a failure code as one about the onion itself (BOLT 4).
+const BADONION: u16 = 0x8000;
+/// The most that `reason` may hold: a message of 65,535 bytes less type, channel, id and the reason's length. What a peer
+/// could say of an HTLC of ours thus always fits into what we say upstream.
+const MAX_REASON_LEN: usize = 65_535 - 2 - 32 - 8 - 2;
+
+impl Funded {
+    /// Offers an HTLC.
+    pub fn offer(&mut self, offer: &Offer, config: &ChannelConfig, out: &mut Out) -> Result<(), Rejection> {
+        self.check_offer(offer)?;
+        let id = self.ledger.add(Side::Local, offer, Some(offer.origin));
+        if self.ledger.htlcs().last().is_some_and(|htlc| self.is_dust(htlc)) {
+            let (exposure, maximum) = (self.dust_exposure_now(), config.max_dust_htlc_exposure);
+            if exposure > maximum {
+                return Err(Rejection::DustExposure { exposure, maximum });
+            }
+        }
+        out.send(Message::UpdateAddHtlc(UpdateAddHtlc {
+            channel_id: self.channel_id(),
+            id,
+            amount_msat: offer.amount,
+            payment_hash: offer.payment_hash,
+            cltv_expiry: offer.cltv_expiry,
+            onion_routing_packet: offer.onion.clone(),
+            path_key: None,
+            unknown: Vec::new(),
+        }));
+        self.ask_for_commit(out);
+        Ok(())
+    }
+
+    fn check_offer(&self, offer: &Offer) -> Result<(), Rejection> {
+        let limits = self.agreement.on(Side::Local);
+        let (amount, expiry) = (offer.amount, offer.cltv_expiry.get());
+        if expiry >= LOCKTIME_THRESHOLD {
+            return Err(Rejection::CltvExpiryIsTime { expiry });
+        }
+        if amount == Msat::ZERO || amount < limits.htlc_minimum {
+            return Err(Rejection::HtlcTooSmall { amount, minimum: limits.htlc_minimum });
+        }
+        let (count, sum) = self.in_flight(Side::Local);
+        if count >= usize::from(limits.max_accepted_htlcs) {
+            return Err(Rejection::TooManyHtlcs { maximum: limits.max_accepted_htlcs });
+        }
+        if sum.saturating_add(amount) > limits.max_in_flight {
+            return Err(Rejection::TooMuchInFlight { maximum: limits.max_in_flight });
+        }
+        let spendable = self.offerable(Side::Local);
+        if amount > spendable {
+            return Err(Rejection::Unaffordable { amount, spendable });
+        }
+        Ok(())
+    }
+
+    /// The peer offers an HTLC.
+    pub fn on_update_add_htlc(&mut self, message: &UpdateAddHtlc) -> Result<(), Violation> {
+        let limits = *self.agreement.on(Side::Remote);
+        let (amount, expiry) = (message.amount_msat, message.cltv_expiry.get());
+        let due = self.ledger.next_id(Side::Remote);
+        if message.id != due {
+            return Err(Violation::HtlcId { got: message.id, due });
+        }
+        if amount == Msat::ZERO || amount < limits.htlc_minimum {
+            return Err(Violation::HtlcTooSmall { amount, minimum: limits.htlc_minimum });
+        }
+        if expiry >= LOCKTIME_THRESHOLD {
+            return Err(Violation::CltvExpiryIsTime { expiry });
+        }
+        let (count, sum) = self.in_flight(Side::Remote);
+        if count >= usize::from(limits.max_accepted_htlcs) {
+            return Err(Violation::TooManyHtlcs { maximum: limits.max_accepted_htlcs });
+        }
+        if sum.saturating_add(amount) > limits.max_in_flight {
+            return Err(Violation::TooMuchInFlight { maximum: limits.max_in_flight });
+        }
+        let offer = Offer {
+            amount,
+            payment_hash: message.payment_hash,
+            cltv_expiry: message.cltv_expiry,
+            onion: message.onion_routing_packet.clone(),
+            origin: Origin::Own { attempt: 0 },
+        };
+        self.ledger.add(Side::Remote, &offer, None);
+        match self.overdraft(Side::Remote) {
+            Some((reserve, cost)) => Err(Violation::HtlcUnaffordable { amount, reserve, cost }),
+            None => Ok(()),
+        }
+    }
+
+    /// Settles a received HTLC.
+    pub fn fulfill(&mut self, id: u64, preimage: Preimage, out: &mut Out) -> Result<(), Rejection> {
+        let htlc = self.settleable(Side::Remote, id).ok_or(Rejection::UnknownHtlc { id })?;
+        if preimage.payment_hash() != htlc {
+            return Err(Rejection::WrongPreimage { id });
+        }
+        self.ledger.remove(Side::Remote, id, Removal::Fulfilled(preimage));
+        out.send(Message::UpdateFulfillHtlc(UpdateFulfillHtlc {
+            channel_id: self.channel_id(),
+            id,
+            payment_preimage: preimage,
+            unknown: Vec::new(),
+        }));
+        self.ask_for_commit(out);
+        Ok(())
+    }
+
+    /// Refuses a received HTLC with a reason for the origin.
+    pub fn fail(&mut self, id: u64, reason: Vec<u8>, out: &mut Out) -> Result<(), Rejection> {
+        if reason.len() > MAX_REASON_LEN {
+            return Err(Rejection::ReasonTooLong { len: reason.len() });
+        }
+        self.refuse(id, Refusal::Encrypted(reason.clone()))?;
+        let (channel_id, unknown) = (self.channel_id(), Vec::new());
+        out.send(Message::UpdateFailHtlc(UpdateFailHtlc { channel_id, id, reason, unknown }));
+        self.ask_for_commit(out);
+        Ok(())
+    }
+
+    /// Refuses a received HTLC whose onion cannot be read.
+    pub fn fail_malformed(
+        &mut self,
+        id: u64,
+        sha256_of_onion: [u8; 32],
+        failure_code: u16,
+        out: &mut Out,
+    ) -> Result<(), Rejection> {
+        if failure_code & BADONION == 0 {
+            return Err(Rejection::NotBadOnion { code: failure_code });
+        }
+        self.refuse(id, Refusal::Malformed { sha256_of_onion, failure_code })?;
+        let channel_id = self.channel_id();
+        let message = UpdateFailMalformedHtlc { channel_id, id, sha256_of_onion, failure_code };
+        out.send(Message::UpdateFailMalformedHtlc(message));
+        self.ask_for_commit(out);
+        Ok(())
+    }
+
+    fn refuse(&mut self, id: u64, refusal: Refusal) -> Result<(), Rejection> {
+        let removed = self.ledger.remove(Side::Remote, id, Removal::Refused(refusal));
+        removed.then_some(()).ok_or(Rejection::UnknownHtlc { id })
+    }
+
+    fn settleable(&self, offerer: Side, id: u64) -> Option<crate::ids::PaymentHash> {
+        let htlc = self.ledger.find(offerer, id).filter(|htlc| htlc.is_settleable())?;
+        Some(htlc.payment_hash)
+    }
+
+    /// The peer settles an HTLC of ours: R is known from here on, whatever becomes of the channel.
+    pub fn on_update_fulfill_htlc(
+        &mut self,
+        message: &UpdateFulfillHtlc,
+        out: &mut Out,
+    ) -> Result<(), Violation> {
+        let (id, preimage) = (message.id, message.payment_preimage);
+        let hash = self.settleable(Side::Local, id).ok_or(Violation::UnknownHtlc { id })?;
+        if preimage.payment_hash() != hash {
+            return Err(Violation::WrongPreimage { id });
+        }
+        let origin = self.ledger.find(Side::Local, id).and_then(|htlc| htlc.origin);
+        self.ledger.remove(Side::Local, id, Removal::Fulfilled(preimage));
+        out.save = true;
+        out.effects.extend(origin.map(|origin| Effect::Fulfilled { origin, preimage }));
+        Ok(())
+    }
+
+    /// The peer refuses an HTLC of ours.
+    pub fn on_update_fail_htlc(&mut self, message: &UpdateFailHtlc) -> Result<(), Violation> {
+        self.on_refusal(message.id, Refusal::Encrypted(message.reason.clone()))
+    }
+
+    /// The peer refuses an HTLC of ours since it cannot read the onion.
+    pub fn on_update_fail_malformed_htlc(
+        &mut self,
+        message: &UpdateFailMalformedHtlc,
+    ) -> Result<(), Violation> {
+        let (sha256_of_onion, failure_code) = (message.sha256_of_onion, message.failure_code);
+        if failure_code & BADONION == 0 {
+            return Err(Violation::NotBadOnion { code: failure_code });
+        }
+        self.on_refusal(message.id, Refusal::Malformed { sha256_of_onion, failure_code })
+    }
+
+    fn on_refusal(&mut self, id: u64, refusal: Refusal) -> Result<(), Violation> {
+        let removed = self.ledger.remove(Side::Local, id, Removal::Refused(refusal));
+        removed.then_some(()).ok_or(Violation::UnknownHtlc { id })
+    }
+
+    /// Opener only: proposes a feerate.
+    pub fn update_fee(
+        &mut self,
+        feerate: FeeratePerKw,
+        config: &ChannelConfig,
+        env: &Env,
+        out: &mut Out,
+    ) -> Result<(), Rejection> {
+        let (lowest, highest) = sane_feerates(env);
+        if self.terms.opener != Side::Local {
+            return Err(Rejection::NotOpener);
+        }
+        if feerate < lowest || feerate > highest {
+            return Err(Rejection::Feerate { feerate, lowest, highest });
+        }
+        if !self.opener_affords(feerate) {
+            return Err(Rejection::FeeUnaffordable { feerate });
+        }
+        let (exposure, maximum) = (self.dust_exposure(feerate), config.max_dust_htlc_exposure);
+        if exposure > maximum && exposure > self.dust_exposure_now() {
+            return Err(Rejection::DustExposure { exposure, maximum });
+        }
+        self.ledger.update_fee(feerate);
+        let channel_id = self.channel_id();
+        out.send(Message::UpdateFee(UpdateFee { channel_id, feerate_per_kw: feerate }));
+        self.ask_for_commit(out);
+        Ok(())
+    }
+
+    /// The opener proposes a feerate.
+    pub fn on_update_fee(&mut self, message: &UpdateFee, env: &Env) -> Result<(), Violation> {
+        let feerate = message.feerate_per_kw;
+        let (lowest, highest) = sane_feerates(env);
+        if self.terms.opener != Side::Remote {
+            return Err(Violation::FeeFromAcceptor);
+        }
+        if feerate < lowest || feerate > highest {
+            return Err(Violation::Feerate { feerate, lowest, highest });
+        }
+        self.ledger.update_fee(feerate);
+        match self.overdraft(Side::Remote) {
+            Some(_) => Err(Violation::FeeUnaffordable { feerate }),
+            None => Ok(()),
+        }
+    }
+}
