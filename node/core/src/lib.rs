@@ -4,6 +4,7 @@
 pub mod channel;
 pub mod ids;
 pub mod keys;
+pub mod payment;
 pub mod tx;
 pub mod units;
 pub mod wire;
