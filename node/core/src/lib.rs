@@ -5,6 +5,7 @@ pub mod chain;
 pub mod channel;
 pub mod ids;
 pub mod keys;
+pub mod node;
 pub mod payment;
 pub mod peer;
 pub mod tx;

@@ -1,0 +1,87 @@
+//! Blocks: the wallet takes in each one, and every channel learns of it with the transactions that it watches for.
+
+use super::draft::Draft;
+use super::{NewBlock, Node, Relevant};
+use crate::channel::{Confirmed, Env, Input, Watch};
+use crate::ids::ChannelId;
+use crate::units::BlockHeight;
+use bitcoin::{Transaction, Txid};
+use std::sync::Arc;
+
+impl Node {
+    /// A block that is not above the last one seen is known already, from before a restart.
+    pub(super) fn on_block_connected(&mut self, block: &NewBlock, env: &Env, draft: &mut Draft) {
+        if block.height <= self.counters.tip {
+            return;
+        }
+        self.counters.tip = block.height;
+        draft.counters = true;
+        self.wallet.connect(&block.block, block.height, block.hash);
+        let env = Env { height: block.height, ..*env };
+        let mut picker = Picker::new(&block.block.txdata);
+        let ids: Vec<ChannelId> = self.channels.keys().copied().collect();
+        for id in ids {
+            let Some(channel) = self.channels.get(&id) else { continue };
+            let transactions = picker.pick(&channel.watches());
+            let input = Input::BlockConnected { height: block.height, transactions };
+            // Blocks are never refused.
+            let _ = self.step(id, input, &env, draft);
+        }
+        self.run_tasks(&env, draft);
+    }
+
+    pub(super) fn on_block_disconnected(&mut self, height: BlockHeight, env: &Env, draft: &mut Draft) {
+        if height > self.counters.tip {
+            return;
+        }
+        self.counters.tip = height.saturating_sub(BlockHeight::new(1));
+        draft.counters = true;
+        self.wallet.disconnect(height);
+        let env = Env { height: self.counters.tip, ..*env };
+        let ids: Vec<ChannelId> = self.channels.keys().copied().collect();
+        for id in ids {
+            // Blocks are never refused.
+            let _ = self.step(id, Input::BlockDisconnected { height }, &env, draft);
+        }
+        self.run_tasks(&env, draft);
+    }
+}
+
+/// Finds what a channel watches for in one block; each transaction is hashed and copied at most once.
+struct Picker<'a> {
+    transactions: &'a [Transaction],
+    txids: Vec<Txid>,
+    shared: Vec<Option<Arc<Transaction>>>,
+}
+
+impl<'a> Picker<'a> {
+    fn new(transactions: &'a [Transaction]) -> Self {
+        Self { transactions, txids: Vec::new(), shared: vec![None; transactions.len()] }
+    }
+
+    fn pick(&mut self, watches: &[Watch]) -> Relevant {
+        if watches.is_empty() {
+            return Vec::new();
+        }
+        if self.txids.is_empty() {
+            self.txids = self.transactions.iter().map(Transaction::compute_txid).collect();
+        }
+        let mut picked = Vec::new();
+        let places = self.transactions.iter().zip(&self.txids).zip(&mut self.shared).zip(0..);
+        for (((tx, txid), shared), index) in places {
+            if watches.iter().any(|watch| concerns(watch, tx, txid)) {
+                let tx = shared.get_or_insert_with(|| Arc::new(tx.clone())).clone();
+                picked.push(Confirmed { tx, index });
+            }
+        }
+        picked
+    }
+}
+
+fn concerns(watch: &Watch, tx: &Transaction, txid: &Txid) -> bool {
+    match watch {
+        Watch::Script(script) => tx.output.iter().any(|output| output.script_pubkey == *script),
+        Watch::Spend(outpoint) => tx.input.iter().any(|input| input.previous_output == *outpoint),
+        Watch::Confirmation(wanted) => txid == wanted,
+    }
+}

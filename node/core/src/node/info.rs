@@ -1,0 +1,60 @@
+//! What the owner can look at: channels, payments, balances. Reads only.
+
+use super::{BalanceInfo, ChannelInfo, Node, PaymentInfo, PaymentOutcome};
+use crate::payment::incoming::InvoiceState;
+use crate::tx::Side;
+use crate::units::Msat;
+
+impl Node {
+    pub(super) fn list_channels(&self) -> Vec<ChannelInfo> {
+        let channels = self.channels.iter().map(|(id, channel)| {
+            let (to_local, to_remote) = channel.balances();
+            let number = |side| channel.commitment_number(side).unwrap_or_default().get();
+            ChannelInfo {
+                channel_id: *id,
+                peer: channel.peer(),
+                phase: channel.phase().to_owned(),
+                short_channel_id: channel.short_channel_id(),
+                terms: channel.terms().cloned(),
+                to_local,
+                to_remote,
+                pending_htlcs: channel.htlcs().len(),
+                local_commitment: number(Side::Local),
+                remote_commitment: number(Side::Remote),
+                feerate: channel.feerate().unwrap_or_default(),
+            }
+        });
+        channels.collect()
+    }
+
+    /// Sent payments first, then the invoices that are paid.
+    pub(super) fn list_payments(&self) -> Vec<PaymentInfo> {
+        let sent = self.outgoing.values().map(|payment| PaymentInfo {
+            payment_hash: payment.payment_hash,
+            amount: payment.amount,
+            fee: payment.fee,
+            outcome: payment.outcome.clone(),
+            attempts: payment.attempts,
+            incoming: false,
+        });
+        let got = self.invoices.iter().filter_map(|(hash, invoice)| {
+            let (amount, outcome) = match invoice.state {
+                InvoiceState::Open => return None,
+                InvoiceState::Claiming { amount, .. } => (amount, None),
+                InvoiceState::Paid { amount } => {
+                    (amount, Some(PaymentOutcome::Succeeded { preimage: invoice.preimage }))
+                }
+            };
+            let fee = Msat::ZERO;
+            Some(PaymentInfo { payment_hash: *hash, amount, fee, outcome, attempts: 0, incoming: true })
+        });
+        sent.chain(got).collect()
+    }
+
+    /// The wallet's coins, and what is ours in channels by the newest books.
+    pub(super) fn balances(&mut self) -> BalanceInfo {
+        let ours = self.channels.values().map(|channel| channel.balances().0);
+        let channels = ours.fold(Msat::ZERO, Msat::saturating_add);
+        BalanceInfo { wallet: self.wallet.balance(), channels }
+    }
+}
