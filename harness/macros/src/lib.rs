@@ -1,0 +1,116 @@
+//! The `#[scenario]` attribute: keeps the function and files it in the catalogue. It may not change what the function does.
+use proc_macro::TokenStream;
+use proc_macro2::{Span, TokenStream as Tokens};
+use quote::quote;
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Expr, ExprLit, ItemFn, Lit, MetaNameValue, Token};
+
+/// Files `fn name(net: &mut Net)` in the catalogue under its name with dashes; the first line of its doc comment is shown in lists.
+///
+/// All arguments are optional:
+/// - `theme = "pay"`: the group it is listed under (default: the name of its file);
+/// - `worlds = "sim regtest"`: where it can run (default: both);
+/// - `formats = "static_remotekey anchors"`: one scenario for each channel format, `name` for anchors and
+///   `name-static-remotekey`, with that format as the default of its channels (default: anchors only).
+#[proc_macro_attribute]
+pub fn scenario(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(args.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// What the attribute's arguments say.
+#[derive(Default)]
+struct Arguments {
+    theme: Option<String>,
+    worlds: Option<(String, Span)>,
+    formats: Option<(String, Span)>,
+}
+
+fn expand(args: Tokens, item: Tokens) -> syn::Result<Tokens> {
+    let arguments = read_arguments(args)?;
+    let function: ItemFn = syn::parse2(item)?;
+    let worlds = worlds(arguments.worlds)?;
+    let theme = match arguments.theme {
+        Some(theme) => quote!(::core::option::Option::Some(#theme)),
+        None => quote!(::core::option::Option::None),
+    };
+    let ident = &function.sig.ident;
+    let base = ident.to_string().replace('_', "-");
+    let doc = first_doc_line(&function.attrs);
+    let entries = formats(&base, arguments.formats)?.into_iter().map(|(name, format)| {
+        quote! {
+            ::leyden_harness::inventory::submit! {
+                ::leyden_harness::Scenario {
+                    name: #name,
+                    theme: #theme,
+                    worlds: &[#(#worlds),*],
+                    doc: #doc,
+                    function: #ident,
+                    channel_type: #format,
+                    file: ::core::file!(),
+                    line: ::core::line!(),
+                    home: ::core::env!("CARGO_MANIFEST_DIR"),
+                }
+            }
+        }
+    });
+    let entries: Vec<Tokens> = entries.collect();
+    Ok(quote! { #function #(#entries)* })
+}
+
+fn read_arguments(args: Tokens) -> syn::Result<Arguments> {
+    let mut arguments = Arguments::default();
+    for pair in Punctuated::<MetaNameValue, Token![,]>::parse_terminated.parse2(args)? {
+        let Expr::Lit(ExprLit { lit: Lit::Str(value), .. }) = &pair.value else {
+            return Err(syn::Error::new_spanned(&pair.value, "a string is wanted here"));
+        };
+        let found = Some((value.value(), value.span()));
+        match pair.path.get_ident().map(ToString::to_string).as_deref() {
+            Some("theme") => arguments.theme = Some(value.value()),
+            Some("worlds") => arguments.worlds = found,
+            Some("formats") => arguments.formats = found,
+            _ => return Err(syn::Error::new_spanned(&pair.path, "known: theme, worlds, formats")),
+        }
+    }
+    Ok(arguments)
+}
+
+fn worlds(named: Option<(String, Span)>) -> syn::Result<Vec<Tokens>> {
+    let (text, span) = named.unwrap_or_else(|| ("sim regtest".into(), Span::call_site()));
+    text.split_whitespace()
+        .map(|world| match world {
+            "sim" => Ok(quote!(::leyden_harness::WorldKind::Sim)),
+            "regtest" => Ok(quote!(::leyden_harness::WorldKind::Regtest)),
+            _ => Err(syn::Error::new(span, format!("unknown world {world:?}: sim, regtest"))),
+        })
+        .collect()
+}
+
+/// The catalogue's names and the channel format of each.
+fn formats(base: &str, named: Option<(String, Span)>) -> syn::Result<Vec<(String, Tokens)>> {
+    let anchors = quote!(::leyden_harness::ChannelType::AnchorsZeroFeeHtlc);
+    let Some((text, span)) = named else {
+        return Ok(vec![(base.into(), anchors)]);
+    };
+    text.split_whitespace()
+        .map(|format| match format {
+            "anchors" => Ok((base.to_string(), anchors.clone())),
+            "static_remotekey" => Ok((
+                format!("{base}-static-remotekey"),
+                quote!(::leyden_harness::ChannelType::StaticRemotekey),
+            )),
+            _ => Err(syn::Error::new(span, format!("unknown format {format:?}: static_remotekey, anchors"))),
+        })
+        .collect()
+}
+
+fn first_doc_line(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter(|attribute| attribute.path().is_ident("doc"));
+    lines
+        .filter_map(|attribute| match &attribute.meta.require_name_value().ok()?.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value().trim().to_string()),
+            _ => None,
+        })
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+}

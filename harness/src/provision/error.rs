@@ -1,0 +1,84 @@
+//! Why there is no usable bitcoind: one clear line each, with what to do about it.
+use std::path::PathBuf;
+
+use super::version::{CoreVersion, OLDEST};
+
+/// Why no bitcoind can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    /// The named file is not there.
+    #[error("BITCOIND_EXE names {}, which does not exist", path.display())]
+    NotThere {
+        /// The binary.
+        path: PathBuf,
+    },
+    /// It is there and cannot be run.
+    #[error("{} cannot be run: {source}", path.display())]
+    NotExecutable {
+        /// The binary.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It ran and is something else.
+    #[error("{} is not Bitcoin Core's bitcoind: `-version` printed {output:?}", path.display())]
+    NotBitcoind {
+        /// The binary.
+        path: PathBuf,
+        /// The first line that it printed.
+        output: String,
+    },
+    /// It did not answer `-version`.
+    #[error("{} is not Bitcoin Core's bitcoind: `-version` did not end within 20 s", path.display())]
+    Silent {
+        /// The binary.
+        path: PathBuf,
+    },
+    /// It is Core, from before what the tests rely on.
+    #[error("{} is Bitcoin Core {found}, and {OLDEST} or later is needed (without BITCOIND_EXE one is built)", path.display())]
+    TooOld {
+        /// The binary.
+        path: PathBuf,
+        /// Its version.
+        found: CoreVersion,
+    },
+    /// There is no place for a cache.
+    #[error("cannot tell where to keep what is built: neither XDG_CACHE_HOME nor HOME is set")]
+    NoCacheFolder,
+    /// The cache cannot be used.
+    #[error("cannot use the cache {}: {source}", path.display())]
+    Cache {
+        /// The file or folder in it.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The build needs programs that are not installed, and installing them is not ours to do.
+    #[error("building Bitcoin Core needs {missing}; install with:\n  {command}\nor set BITCOIND_EXE to a bitcoind {OLDEST} or later")]
+    MissingTools {
+        /// What is missing.
+        missing: String,
+        /// The command that installs it.
+        command: String,
+    },
+    /// A program of the build could not be started.
+    #[error("cannot start `{program}`: {source}")]
+    NoProgram {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A step failed; nothing was installed.
+    #[error("{step} failed ({status}); the whole log is {}, which ends:\n{tail}", log.display())]
+    Step {
+        /// What was done.
+        step: &'static str,
+        /// How it ended.
+        status: String,
+        /// The log of all steps.
+        log: PathBuf,
+        /// The end of it.
+        tail: String,
+    },
+}
