@@ -5,5 +5,33 @@
 //!                 \-> transcript, settlement, checks, snapshot, report
 //! ```
 
+pub mod catalogue;
 pub mod chain;
+pub mod checks;
+pub mod names;
+pub mod net;
 pub mod provision;
+pub mod report;
+pub mod run;
+pub mod settlement;
+pub mod snapshot;
+pub mod transcript;
+pub mod world;
+
+pub use catalogue::{catalogue, find, CatalogueError, Scenario};
+pub use net::Net;
+pub use run::{run, Outcome, Run};
+pub use world::WorldKind;
+
+pub use inventory;
+pub use leyden_core::tx::ChannelType;
+pub use leyden_macros::scenario;
+
+/// What a scenario file needs: `use leyden_harness::prelude::*;`.
+pub mod prelude {
+    pub use crate::net::{msat, sat, ChannelRef, Coin, Net, NodeRef, Open, Payment, Route};
+    pub use crate::scenario;
+    pub use leyden_core::node::{ForwardPolicy, NodeConfig};
+    pub use leyden_core::tx::ChannelType;
+    pub use leyden_core::units::{FeeratePerKw, Msat, Sat};
+}

@@ -1,0 +1,161 @@
+//! The end of a scenario: bring everything to rest on the chain, read the settlement, check it, compare it.
+use super::{ChannelRef, Net, NodeRef};
+use crate::checks::{self, Evidence, Pushed};
+use crate::snapshot;
+use leyden_core::node::{Command, Notice};
+use leyden_core::units::Sat;
+
+/// Blocks in which everything must be resolved: the longest delay there is, expiries, and 100 confirmations after each.
+const MOST_BLOCKS: u32 = 6_000;
+/// A transaction may pay so many times the highest feerate that nodes were told or the scenario asked for.
+const DEAREST: u64 = 5;
+
+impl Net {
+    /// Brings everything to rest: silent nodes speak, broken links stand, channels still open are closed together (alone, where that
+    /// is refused), and blocks are mined until every channel is irrevocably resolved at both ends.
+    #[track_caller]
+    pub fn settle(&mut self) {
+        self.world.heal();
+        self.run();
+        for channel in self.unresolved() {
+            self.close_if_open(channel);
+        }
+        for _ in 0..MOST_BLOCKS {
+            if self.unresolved().is_empty() && self.mempool_is_settled() {
+                return;
+            }
+            self.mine(1);
+        }
+        let stuck: Vec<String> = self.unresolved().into_iter().map(|channel| self.stuck(channel)).collect();
+        panic!("not resolved after {MOST_BLOCKS} blocks: {}", stuck.join("; "));
+    }
+
+    /// Why a channel is not resolved, in words.
+    fn stuck(&mut self, channel: ChannelRef) -> String {
+        let ends = self.channels[channel.0].ends;
+        let said = ends.map(|end| {
+            let phase = self.find_channel(end, channel).map_or("forgotten".into(), |info| info.phase);
+            format!("{} says {phase}", self.name(end))
+        });
+        format!("{} ({})", self.channel_title(channel), said.join(", "))
+    }
+
+    fn close_if_open(&mut self, channel: ChannelRef) {
+        let [opener, _] = self.channels[channel.0].ends;
+        let id = self.channel_id(channel);
+        let closing = self
+            .notices(opener)
+            .any(|notice| matches!(notice, Notice::ChannelClosing { channel, .. } if *channel == id));
+        if !closing && self.channels[channel.0].short.is_some() {
+            if self.command(opener, Command::Close { channel: id, feerate: None }).is_err() {
+                // Refused too when it is being closed already: then there is nothing to do.
+                let _ = self.command(opener, Command::ForceClose { channel: id });
+            }
+            self.run();
+        }
+    }
+
+    /// Channels that are not resolved at one of their ends, and whose funding is or can still get into the chain.
+    fn unresolved(&mut self) -> Vec<ChannelRef> {
+        // Asked at every block: only what is new is read.
+        for said in &self.world.notices()[self.notices_read..] {
+            if let Notice::ChannelResolved { channel } | Notice::ChannelAbandoned { channel, .. } =
+                &said.notice
+            {
+                self.resolved.insert((NodeRef(said.node), *channel));
+            }
+        }
+        self.notices_read = self.world.notices().len();
+        let all = (0..self.channels.len()).map(ChannelRef);
+        let open = all.filter(|channel| {
+            let data = &self.channels[channel.0];
+            let done = data.ends.iter().all(|end| self.resolved.contains(&(*end, data.id)));
+            !done && !self.funding_is_barred(*channel)
+        });
+        open.collect()
+    }
+
+    /// Whether the scenario keeps the channel's funding out of every block.
+    fn funding_is_barred(&self, channel: ChannelRef) -> bool {
+        let id = self.channels[channel.0].id;
+        let barred = self.never_mined.iter();
+        barred
+            .flat_map(|txid| (0..4).map(|vout| bitcoin::OutPoint::new(*txid, vout)))
+            .any(|funding| leyden_core::ids::ChannelId::from_funding(funding) == id)
+    }
+
+    /// Whether nothing is waiting to be mined that could be.
+    fn mempool_is_settled(&mut self) -> bool {
+        let waiting = self.mempool();
+        waiting.iter().all(|tx| self.never_mined.contains(&tx.compute_txid()))
+    }
+
+    /// Lets a node lose this many satoshis more than fees explain: dust that the scenario has it burn.
+    pub fn allow_dust(&mut self, node: NodeRef, sat: u64) {
+        self.nodes[node.0].allowed_dust += sat;
+    }
+
+    /// What the checks look at, as things stand.
+    pub fn evidence(&mut self) -> Evidence {
+        let settlement = self.settlement();
+        let mut evidence = Evidence {
+            payments: self.payment_evidence(),
+            pushed: self.pushed(),
+            allowed_dust: vec![Sat::ZERO; settlement.parties.len()],
+            channels: vec![0; settlement.parties.len()],
+            dearest_feerate: u64::from(self.highest_feerate) * DEAREST,
+            settlement,
+        };
+        for node in &self.nodes {
+            evidence.allowed_dust[node.party] = Sat::new(node.allowed_dust);
+        }
+        for channel in self.names.channels() {
+            evidence.channels[channel.opener] += 1;
+            evidence.channels[channel.acceptor] += 1;
+        }
+        evidence
+    }
+
+    fn pushed(&self) -> Vec<Pushed> {
+        let mined = self.channels.iter().filter(|channel| self.names.channel_name(&channel.id).is_some());
+        let pushed = mined.map(|channel| {
+            let [from, to] = channel.ends.map(|end| self.nodes[end.0].party);
+            Pushed { from, to, amount: channel.push }
+        });
+        pushed.collect()
+    }
+
+    /// Reads the settlement from the chain, runs every check over it, and compares it with the scenario's snapshot.
+    #[track_caller]
+    pub fn expect_settlement(&mut self) {
+        self.expected = true;
+        let stores = self.world.check_stores();
+        self.need(stores);
+        let evidence = self.evidence();
+        if let Err(broken) = checks::run(&evidence) {
+            panic!("{broken}");
+        }
+        if let Err(mismatch) =
+            snapshot::compare(self.scenario, &evidence.settlement.to_string(), self.snapshots)
+        {
+            panic!("{mismatch}");
+        }
+    }
+
+    /// A party ends with exactly this much in its wallet, by the chain.
+    #[track_caller]
+    pub fn expect_wealth(&mut self, party: &str, sat: u64) {
+        let settlement = self.settlement();
+        let Some(line) = settlement.parties.iter().find(|line| line.name == party) else {
+            panic!("no party is named {party}");
+        };
+        if line.end != Sat::new(sat) {
+            let last =
+                settlement.transactions.iter().rev().find(|tx| settlement.parties[tx.by].name == party);
+            let last = last.map_or_else(String::new, |tx| format!("; its last transaction is {}", tx.label));
+            let (end, off) = (line.end.get(), line.end.get().abs_diff(sat));
+            let word = if end > sat { "too much" } else { "too little" };
+            panic!("{party} has {end} sat, expected {sat} sat: {off} sat {word}{last}");
+        }
+    }
+}

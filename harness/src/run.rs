@@ -1,0 +1,165 @@
+//! One run of one scenario in one world: sets it up, catches its failure, gathers what is to be shown, leaves the folder.
+use crate::catalogue::Scenario;
+use crate::net::Net;
+use crate::report;
+use crate::settlement::Settlement;
+use crate::snapshot::SnapshotMode;
+use crate::world::{WorldError, WorldKind};
+use std::cell::RefCell;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::PathBuf;
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// On which chain.
+    pub world: WorldKind,
+    /// Keys, and with them everything else, follow from it.
+    pub seed: u64,
+    /// Where to leave the run's folder, also when it passes.
+    pub keep: Option<PathBuf>,
+    /// What a difference to the snapshot does.
+    pub snapshots: SnapshotMode,
+}
+
+impl Options {
+    /// This world, seed 0, nothing kept, snapshots through insta: what tests want.
+    pub fn in_world(world: WorldKind) -> Self {
+        Self { world, seed: 0, keep: None, snapshots: SnapshotMode::Insta }
+    }
+}
+
+/// How it ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// All expectations and checks held.
+    Passed,
+    /// One did not.
+    Failed {
+        /// In words.
+        message: String,
+        /// File and line of the scenario's step.
+        place: String,
+    },
+}
+
+/// A run that is over.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What ran.
+    pub scenario: &'static Scenario,
+    /// Where.
+    pub world: WorldKind,
+    /// From which seed.
+    pub seed: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The account, as far as it came.
+    pub settlement: Settlement,
+    /// Line by line.
+    pub transcript: String,
+    /// As a ladder.
+    pub ladder: String,
+    /// By the wall clock, start and end of Core included.
+    pub elapsed: Duration,
+    /// What was left, if anything was.
+    pub folder: Option<PathBuf>,
+}
+
+impl Run {
+    /// Whether it passed.
+    pub fn passed(&self) -> bool {
+        self.outcome == Outcome::Passed
+    }
+
+    /// The command that repeats it.
+    pub fn command(&self) -> String {
+        format!("cargo leyden run {} --world {} --seed {}", self.scenario.name, self.world, self.seed)
+    }
+
+    /// Why it failed, for a person: message, place, folder, command. Empty if it passed.
+    pub fn failure(&self) -> String {
+        let Outcome::Failed { message, place } = &self.outcome else { return String::new() };
+        let mut text = format!("{message}\n  at {place}\n");
+        if let Some(folder) = &self.folder {
+            text.push_str(&format!("  folder: {}\n", folder.display()));
+        }
+        text.push_str(&format!("  repeat: {}\n", self.command()));
+        text
+    }
+}
+
+thread_local! {
+    /// The last panic of a scenario on this thread, while one runs.
+    static CAUGHT: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
+    static RUNNING: RefCell<bool> = const { RefCell::new(false) };
+}
+
+/// Keeps scenarios' failures off stderr: they are told in the report.
+fn quiet_hook() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let other = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !RUNNING.with_borrow(|running| *running) {
+                return other(info);
+            }
+            let payload = info.payload();
+            let literal = payload.downcast_ref::<&str>().copied();
+            let words = literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+            let message = words.unwrap_or("a panic without words").to_string();
+            let place = info.location().map_or_else(String::new, |at| format!("{}:{}", at.file(), at.line()));
+            CAUGHT.set(Some((message, place)));
+        }));
+    });
+}
+
+/// Runs a scenario. An error means that the world could not be set up, which is no verdict on the scenario.
+pub fn run(scenario: &'static Scenario, options: &Options) -> Result<Run, WorldError> {
+    quiet_hook();
+    let started = Instant::now();
+    let mut net = Net::new(scenario, options.world, options.seed, options.snapshots)?;
+    let outcome = attempt(|| {
+        (scenario.function)(&mut net);
+        if !net.has_expected() {
+            net.expect_settlement();
+        }
+    });
+    // After a failure inside the world even looking at it may fail.
+    let mut gathered = (Settlement::default(), String::new(), String::new());
+    let gathering = attempt(|| gathered = (net.settlement(), net.transcript(), net.ladder()));
+    let outcome = if outcome == Outcome::Passed { gathering } else { outcome };
+    let (settlement, transcript, ladder) = gathered;
+    let mut run = Run {
+        scenario,
+        world: options.world,
+        seed: options.seed,
+        outcome,
+        settlement,
+        transcript,
+        ladder,
+        elapsed: Duration::ZERO,
+        folder: None,
+    };
+    if !run.passed() || options.keep.is_some() {
+        run.folder = report::leave(&run, &mut net, options.keep.as_deref());
+    }
+    drop(net);
+    run.elapsed = started.elapsed();
+    Ok(run)
+}
+
+fn attempt(work: impl FnOnce()) -> Outcome {
+    RUNNING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    RUNNING.set(false);
+    match result {
+        Ok(()) => Outcome::Passed,
+        Err(_) => {
+            let (message, place) = CAUGHT.take().unwrap_or_default();
+            Outcome::Failed { message, place }
+        }
+    }
+}

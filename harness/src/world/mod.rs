@@ -1,0 +1,444 @@
+//! The world under the nodes: virtual time, connections, the chain. One scheduler for `sim` and `regtest`: it takes the next
+//! event, hands it to its node, saves what the node saves, then runs what the node asks for. It knows no scenario.
+//!
+//! ```text
+//!   queue -> node.handle(event) -> save -> actions -> queue | chain
+//! ```
+
+mod error;
+mod ground;
+mod links;
+mod queue;
+mod seat;
+
+pub use error::WorldError;
+pub use ground::Ground;
+pub use seat::{Notified, Offered};
+
+use crate::chain::ChainError;
+use crate::transcript::{Entry, Transcript, Verdict};
+use bitcoin::{Transaction, Txid};
+use leyden_core::channel::{Channel, Env};
+use leyden_core::ids::{ChannelId, NodeId};
+use leyden_core::node::{Action, Command, CommandError, Event, NewBlock, NodeConfig, Reply, Turn};
+use leyden_core::units::{BlockHeight, FeeratePerKw, Timestamp};
+use links::Links;
+use queue::{Due, Happening, Queue};
+use seat::Seat;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What is under the nodes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum WorldKind {
+    /// The embedded chain.
+    Sim,
+    /// Real Bitcoin Core, driven synchronously.
+    Regtest,
+}
+
+impl WorldKind {
+    /// Every world.
+    pub const ALL: [WorldKind; 2] = [WorldKind::Sim, WorldKind::Regtest];
+}
+
+impl fmt::Display for WorldKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WorldKind::Sim => "sim",
+            WorldKind::Regtest => "regtest",
+        })
+    }
+}
+
+/// No world has this name.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no world is named {0:?}: sim, regtest")]
+pub struct UnknownWorld(String);
+
+impl FromStr for WorldKind {
+    type Err = UnknownWorld;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWorld> {
+        let named = WorldKind::ALL.into_iter().find(|kind| kind.to_string() == text);
+        named.ok_or_else(|| UnknownWorld(text.into()))
+    }
+}
+
+/// One hop of a message takes this long.
+pub const LATENCY: Timestamp = Timestamp::new(10_000);
+/// From block to block.
+pub const BLOCK_INTERVAL: Timestamp = Timestamp::new(600_000_000);
+/// What a transaction must pay to be mined soon, as every node is told.
+pub const FEERATE: FeeratePerKw = FeeratePerKw::new(1000);
+/// So many events without rest are a livelock.
+const MOST_EVENTS: u32 = 200_000;
+/// A run takes no longer than this.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Nodes, links, time and chain.
+pub struct World {
+    ground: Ground,
+    queue: Queue,
+    links: Links,
+    now: Timestamp,
+    seats: Vec<Seat>,
+    ids: BTreeMap<NodeId, usize>,
+    calls: u64,
+    replies: BTreeMap<u64, Result<Reply, CommandError>>,
+    notices: Vec<Notified>,
+    offered: Vec<Offered>,
+    refused: Vec<Refused>,
+    transcript: Transcript,
+    started: Instant,
+}
+
+/// A transaction that a node handed in and the chain did not take.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Whose.
+    pub node: usize,
+    /// Which.
+    pub txid: Txid,
+    /// Core's word.
+    pub reason: String,
+}
+
+impl World {
+    /// An empty world on this chain.
+    pub fn new(ground: Ground) -> Self {
+        Self {
+            ground,
+            queue: Queue::default(),
+            links: Links::default(),
+            now: Timestamp::ZERO,
+            seats: Vec::new(),
+            ids: BTreeMap::new(),
+            calls: 0,
+            replies: BTreeMap::new(),
+            notices: Vec::new(),
+            offered: Vec::new(),
+            refused: Vec::new(),
+            transcript: Transcript::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// The chain, its miner and its faucet.
+    pub fn ground(&mut self) -> &mut Ground {
+        &mut self.ground
+    }
+
+    /// Everything that happened so far.
+    pub fn transcript(&self) -> &Transcript {
+        &self.transcript
+    }
+
+    /// Everything that nodes told their owners.
+    pub fn notices(&self) -> &[Notified] {
+        &self.notices
+    }
+
+    /// Every HTLC offered on the wire.
+    pub fn offered(&self) -> &[Offered] {
+        &self.offered
+    }
+
+    /// Every transaction that the chain did not take from a node.
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
+    }
+
+    /// Virtual time.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// A node's public name.
+    pub fn node_id(&self, node: usize) -> NodeId {
+        self.seats[node].id
+    }
+
+    /// What a node has saved: key and bytes, in order.
+    pub fn records(&self, node: usize) -> &seat::Store {
+        &self.seats[node].store
+    }
+
+    /// A channel as a node has saved it.
+    pub fn saved_channel(&self, node: usize, channel: ChannelId) -> Option<Channel> {
+        self.seats[node].saved_channel(channel)
+    }
+
+    /// Every node could be made again from what it has saved. Looked at in debug builds only, like every record that is
+    /// saved: it costs an eighth of a scenario.
+    pub fn check_stores(&self) -> Result<(), WorldError> {
+        if !cfg!(debug_assertions) {
+            return Ok(());
+        }
+        self.seats.iter().try_for_each(Seat::check_store)
+    }
+
+    /// Puts a new node into the world; it has seen the chain up to now. Its number.
+    pub fn add_node(&mut self, name: &str, seed: leyden_core::keys::NodeSeed, config: NodeConfig) -> usize {
+        let seat = Seat::new(name, seed, config, self.ground.tip());
+        self.ids.insert(seat.id, self.seats.len());
+        self.seats.push(seat);
+        self.seats.len() - 1
+    }
+
+    /// Notes a line that stands for itself (a fault, a step of the scenario).
+    pub fn note(&mut self, text: String) {
+        self.transcript.push(self.now, Entry::Note { text });
+    }
+
+    /// The owner of a node wants something; everything that follows from it happens at the next `drain`.
+    pub fn command(
+        &mut self,
+        node: usize,
+        command: Command,
+    ) -> Result<Result<Reply, CommandError>, WorldError> {
+        let call = self.calls;
+        self.calls += 1;
+        self.handle(node, Event::Command { call, command })?;
+        if !self.replies.contains_key(&call) {
+            self.drain()?;
+        }
+        self.replies.remove(&call).ok_or_else(|| WorldError::NoReply { node: self.seats[node].name.clone() })
+    }
+
+    /// Connects two nodes, unless they are.
+    pub fn connect(&mut self, a: usize, b: usize) {
+        if self.links.stands(a, b) {
+            return;
+        }
+        self.cut(a, b);
+        let connection = self.links.connect(a, b);
+        self.note(format!("{} and {} connect", self.seats[a].name, self.seats[b].name));
+        self.queue.push(self.now, a, Happening::Connected { peer: b, connection });
+        self.queue.push(self.now, b, Happening::Connected { peer: a, connection });
+    }
+
+    /// Breaks the link between two nodes; messages on their way are lost.
+    pub fn disconnect(&mut self, a: usize, b: usize) {
+        if self.cut(a, b) {
+            self.note(format!("{} and {} lose their connection", self.seats[a].name, self.seats[b].name));
+        }
+    }
+
+    fn cut(&mut self, a: usize, b: usize) -> bool {
+        let mut cut = false;
+        for (node, peer) in [(a, b), (b, a)] {
+            if self.links.take_down(node, peer) {
+                cut = true;
+                self.queue.push(self.now, node, Happening::Disconnected { peer });
+            }
+        }
+        cut
+    }
+
+    /// From now on nothing reaches the node and nothing leaves it; links stay.
+    pub fn silence(&mut self, node: usize) {
+        self.note(format!("{} falls silent", self.seats[node].name));
+        self.links.silence(node);
+    }
+
+    /// The node takes part again; what was held back goes on its way.
+    pub fn speak(&mut self, node: usize) {
+        self.note(format!("{} speaks again", self.seats[node].name));
+        for due in self.links.speak(node) {
+            self.queue.push(self.now.saturating_add(LATENCY), due.node, due.what);
+        }
+    }
+
+    /// Ends every silence and stands up every link that broke.
+    pub fn heal(&mut self) {
+        self.links.silent().into_iter().for_each(|node| self.speak(node));
+        self.links.broken().into_iter().for_each(|(a, b)| self.connect(a, b));
+    }
+
+    /// The nodes that this one is connected to.
+    pub fn peers(&self, node: usize) -> Vec<usize> {
+        self.links.peers(node)
+    }
+
+    /// Runs until nothing is left to do now.
+    pub fn drain(&mut self) -> Result<(), WorldError> {
+        let mut events = 0;
+        while let Some(due) = self.queue.pop(self.now) {
+            self.now = self.now.max(due.at);
+            events += 1;
+            if events > MOST_EVENTS {
+                let last = self.transcript.last_lines(4);
+                return Err(WorldError::Livelock { events: MOST_EVENTS, last });
+            }
+            if events % 256 == 1 {
+                self.check_deadline()?;
+            }
+            self.deliver(due)?;
+        }
+        Ok(())
+    }
+
+    fn check_deadline(&self) -> Result<(), WorldError> {
+        let over = self.started.elapsed() > DEADLINE;
+        if over {
+            Err(WorldError::Deadline { seconds: DEADLINE.as_secs() })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Lets virtual time pass. Timers that come due on the way ring once, at the end.
+    pub fn wait(&mut self, span: Timestamp) -> Result<(), WorldError> {
+        self.drain()?;
+        self.now = self.now.saturating_add(span);
+        self.drain()
+    }
+
+    /// Mines one block: what the mempool holds and `wanted` lets through. Drained before and after.
+    pub fn mine(&mut self, wanted: &dyn Fn(&Transaction) -> bool) -> Result<(), WorldError> {
+        self.mine_by(|ground| ground.mine(wanted))
+    }
+
+    /// Mines one block of exactly these transactions, as a miner may who does not care for policy. Drained before and after.
+    pub fn mine_these(&mut self, transactions: Vec<Transaction>) -> Result<(), WorldError> {
+        self.mine_by(|ground| ground.mine_these(transactions))
+    }
+
+    fn mine_by(
+        &mut self,
+        mine: impl FnOnce(&mut Ground) -> Result<Arc<NewBlock>, ChainError>,
+    ) -> Result<(), WorldError> {
+        self.check_deadline()?;
+        self.wait(BLOCK_INTERVAL)?;
+        let new = mine(&mut self.ground)?;
+        let txids = new.block.txdata.iter().skip(1).map(Transaction::compute_txid).collect();
+        self.transcript.push(self.now, Entry::Block { height: new.height.get(), txids });
+        for node in 0..self.seats.len() {
+            self.queue.push(self.now, node, Happening::Block(new.clone()));
+        }
+        self.drain()
+    }
+
+    /// Takes the tip out of the chain; its transactions go back to the mempool.
+    pub fn unmine(&mut self) -> Result<(), WorldError> {
+        self.drain()?;
+        let height = self.ground.tip().height;
+        self.ground.unmine()?;
+        self.note(format!("the block at height {height} is taken out of the chain"));
+        for node in 0..self.seats.len() {
+            self.queue.push(self.now, node, Happening::BlockGone { height });
+        }
+        self.drain()
+    }
+
+    fn deliver(&mut self, due: Due) -> Result<(), WorldError> {
+        let node = due.node;
+        match due.what {
+            Happening::Message { from, .. } if self.links.holds(from, node) => {
+                self.links.hold(due);
+                Ok(())
+            }
+            Happening::Message { from, connection, bytes } => {
+                if self.links.connection(node, from) != Some(connection) {
+                    return Ok(()); // the link broke under it
+                }
+                let peer = self.seats[from].id;
+                self.handle(node, Event::Message { peer, bytes })
+            }
+            Happening::Connected { peer, connection } => {
+                if self.links.connection(node, peer) != Some(connection) {
+                    return Ok(());
+                }
+                let peer = self.seats[peer].id;
+                self.handle(node, Event::Connected { peer })
+            }
+            Happening::Disconnected { peer } => {
+                self.links.take_down(node, peer);
+                let peer = self.seats[peer].id;
+                self.handle(node, Event::Disconnected { peer })
+            }
+            Happening::Block(block) => {
+                self.seats[node].height = block.height.get();
+                self.handle(node, Event::BlockConnected(block))
+            }
+            Happening::BlockGone { height } => {
+                self.seats[node].height = height.saturating_sub(1);
+                self.handle(node, Event::BlockDisconnected { height: BlockHeight::new(height) })
+            }
+            Happening::Wake(why) => self.handle(node, Event::Wake(why)),
+        }
+    }
+
+    /// One turn of a node: first save, then act.
+    fn handle(&mut self, node: usize, event: Event) -> Result<(), WorldError> {
+        let seat = &mut self.seats[node];
+        let env = Env { now: self.now, height: BlockHeight::new(seat.height), feerate: FEERATE };
+        let Turn { save, actions, wake } = seat.node.handle(event, &env);
+        if !save.records.is_empty() {
+            let keys = seat.save(save)?;
+            self.transcript.push(self.now, Entry::Save { node, keys });
+        }
+        for action in actions {
+            self.act(node, action)?;
+        }
+        if let Some((at, why)) = wake {
+            self.queue.push(at.max(self.now), node, Happening::Wake(why));
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, node: usize, action: Action) -> Result<(), WorldError> {
+        match action {
+            Action::Send { peer, bytes } => self.send(node, peer, bytes),
+            Action::Disconnect { peer } => self.hang_up(node, peer),
+            Action::Broadcast { role: _, channel: _, tx } => return self.broadcast(node, &tx),
+            Action::Reply { call, result } => {
+                self.replies.insert(call, result);
+            }
+            Action::Notice(notice) => {
+                self.transcript.push(self.now, Entry::Notice { node, notice: notice.clone() });
+                self.notices.push(Notified { at: self.now, node, notice });
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, node: usize, peer: NodeId, bytes: Vec<u8>) {
+        let Some(to) = self.ids.get(&peer).copied() else { return };
+        let Some(connection) = self.links.connection(node, to) else { return };
+        let height = self.seats[node].height;
+        self.offered.extend(Offered::read(node, to, height, &bytes));
+        self.transcript.push(self.now, Entry::Message { from: node, to, bytes: bytes.clone() });
+        let message = Happening::Message { from: node, connection, bytes };
+        self.queue.push(self.now.saturating_add(LATENCY), to, message);
+    }
+
+    /// The node drops a connection: what it sent before still arrives, what is on its way to it does not.
+    fn hang_up(&mut self, node: usize, peer: NodeId) {
+        let Some(other) = self.ids.get(&peer).copied() else { return };
+        if self.links.take_down(node, other) {
+            self.note(format!("{} hangs up on {}", self.seats[node].name, self.seats[other].name));
+            self.queue.push(self.now, node, Happening::Disconnected { peer: other });
+            let later = self.now.saturating_add(LATENCY);
+            self.queue.push(later, other, Happening::Disconnected { peer: node });
+        }
+    }
+
+    fn broadcast(&mut self, node: usize, tx: &Transaction) -> Result<(), WorldError> {
+        let verdict = match self.ground.submit(tx) {
+            Ok(_) => Verdict::Taken,
+            Err(ChainError::Refused { reason }) => Verdict::of(reason),
+            Err(failure @ ChainError::Backend(_)) => return Err(failure.into()),
+        };
+        let txid = tx.compute_txid();
+        if let Verdict::Refused(reason) = &verdict {
+            self.refused.push(Refused { node, txid, reason: reason.clone() });
+        }
+        self.transcript.push(self.now, Entry::Broadcast { node, tx: tx.clone(), verdict });
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! A node's place in the world: the node, its store, the tip it has seen; and what the world remembers of it.
+use super::WorldError;
+use crate::chain::Tip;
+use bitcoin::BlockHash;
+use leyden_core::channel::Channel;
+use leyden_core::ids::{ChannelId, NodeId, PaymentHash};
+use leyden_core::keys::NodeSeed;
+use leyden_core::node::{Batch, Node, NodeConfig, Notice, RecordKey};
+use leyden_core::units::{BlockHeight, CltvExpiry, Msat, Timestamp};
+use leyden_core::wire::Message;
+use std::collections::BTreeMap;
+
+/// What a node has saved.
+pub type Store = BTreeMap<RecordKey, Vec<u8>>;
+
+/// A channel's record beyond this size (some 70 pending HTLCs) is read back at every 16th save only: with hundreds pending
+/// nothing else would take any time.
+const LARGE_RECORD: usize = 100_000;
+
+/// A node and what is kept for it.
+pub(super) struct Seat {
+    pub name: String,
+    pub id: NodeId,
+    pub node: Node,
+    pub store: Store,
+    /// The tip it has processed.
+    pub height: u32,
+    saves: u64,
+    seed: NodeSeed,
+    config: NodeConfig,
+    birthday: (BlockHeight, BlockHash),
+}
+
+impl Seat {
+    pub fn new(name: &str, seed: NodeSeed, config: NodeConfig, tip: Tip) -> Self {
+        let birthday = (BlockHeight::new(tip.height), tip.hash);
+        let node = Node::new(seed.clone(), config.clone(), birthday);
+        let (name, id, height) = (name.into(), node.id(), tip.height);
+        Self { name, id, node, store: Store::new(), height, saves: 0, seed, config, birthday }
+    }
+
+    /// Makes a batch durable, whole. The keys it touched.
+    pub fn save(&mut self, batch: Batch) -> Result<Vec<RecordKey>, WorldError> {
+        let keys = batch.records.keys().cloned().collect();
+        self.saves += 1;
+        for (key, value) in batch.records {
+            if cfg!(debug_assertions) {
+                self.check_channel(&key, value.as_deref())?;
+            }
+            match value {
+                Some(bytes) => self.store.insert(key, bytes),
+                None => self.store.remove(&key),
+            };
+        }
+        Ok(keys)
+    }
+
+    /// A channel's record reads back to a channel that writes the same record.
+    fn check_channel(&self, key: &RecordKey, value: Option<&[u8]>) -> Result<(), WorldError> {
+        let (RecordKey::Channel(_), Some(bytes)) = (key, value) else { return Ok(()) };
+        if bytes.len() > LARGE_RECORD && !self.saves.is_multiple_of(16) {
+            return Ok(());
+        }
+        let again =
+            Channel::decode(bytes, |index| self.seed.channel_keys(index)).map(|channel| channel.encode());
+        match again {
+            Ok(again) if again == bytes => Ok(()),
+            Ok(_) => Err(self.round_trip(format!("{key:?} writes other bytes"))),
+            Err(error) => Err(self.round_trip(format!("{key:?}: {error}"))),
+        }
+    }
+
+    /// A channel as it was saved last.
+    pub fn saved_channel(&self, channel: ChannelId) -> Option<Channel> {
+        let bytes = self.store.get(&RecordKey::Channel(channel))?;
+        Channel::decode(bytes, |index| self.seed.channel_keys(index)).ok()
+    }
+
+    /// A node can be made from all that was saved.
+    pub fn check_store(&self) -> Result<(), WorldError> {
+        let restored = Node::restore(self.seed.clone(), self.config.clone(), self.birthday, &self.store);
+        restored.map(drop).map_err(|error| self.round_trip(error.to_string()))
+    }
+
+    fn round_trip(&self, record: String) -> WorldError {
+        WorldError::RoundTrip { node: self.name.clone(), record }
+    }
+}
+
+/// Something a node told its owner.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notified {
+    /// When.
+    pub at: Timestamp,
+    /// Which node.
+    pub node: usize,
+    /// What.
+    pub notice: Notice,
+}
+
+/// An HTLC that was offered on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Offered {
+    /// By whom.
+    pub from: usize,
+    /// To whom.
+    pub to: usize,
+    /// For which payment.
+    pub payment_hash: PaymentHash,
+    /// Its amount.
+    pub amount: Msat,
+    /// Its absolute expiry.
+    pub cltv_expiry: CltvExpiry,
+    /// The height at which it was offered.
+    pub height: u32,
+}
+
+impl Offered {
+    /// The offer in these bytes, if that is what they are.
+    pub(super) fn read(from: usize, to: usize, height: u32, bytes: &[u8]) -> Option<Self> {
+        const UPDATE_ADD_HTLC: [u8; 2] = 128u16.to_be_bytes();
+        if !bytes.starts_with(&UPDATE_ADD_HTLC) {
+            return None;
+        }
+        match Message::decode(bytes) {
+            Ok(Message::UpdateAddHtlc(add)) => Some(Self {
+                from,
+                to,
+                payment_hash: add.payment_hash,
+                amount: add.amount_msat,
+                cltv_expiry: add.cltv_expiry,
+                height,
+            }),
+            _ => None,
+        }
+    }
+
+    /// How many blocks the money is locked for at most.
+    pub fn lock(&self) -> u32 {
+        self.cltv_expiry.get().saturating_sub(self.height)
+    }
+}
