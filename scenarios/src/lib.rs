@@ -1,0 +1,18 @@
+//! The scenario catalogue, one file for each theme, and the command line. A scenario is a function over [`leyden_harness::Net`];
+//! its settlement's snapshot lies in `snapshots/<name>.snap`, one for all worlds.
+
+pub mod cli;
+
+pub use leyden_harness::find;
+
+mod close;
+mod dust;
+mod failures;
+mod fees;
+mod limits;
+mod load;
+mod open;
+mod pay;
+mod prerequisites;
+mod routes;
+mod seed;
