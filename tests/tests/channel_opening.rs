@@ -1,0 +1,344 @@
+//! Opening a channel: the rules of BOLT 2 "Channel Establishment v1", each broken once.
+mod pair;
+
+use bitcoin::{OutPoint, ScriptBuf};
+use leyden_core::channel::*;
+use leyden_core::ids::ChannelId;
+use leyden_core::keys::Basepoints;
+use leyden_core::tx::{
+    funding_output, ChannelTerms, ChannelType, Commitment, CommitmentKeys, CommitmentSpec, PartyTerms, Side,
+};
+use leyden_core::units::{BlockHeight, CommitmentNumber, FeeratePerKw, Msat, Sat};
+use leyden_core::wire::{AcceptChannel, Features, FundingCreated, Message, OpenChannel, OpeningKeys};
+use pair::*;
+
+#[test]
+fn a_channel_opens_and_both_ends_agree() {
+    for channel_type in [ChannelType::StaticRemotekey, ChannelType::AnchorsZeroFeeHtlc] {
+        let pair = Pair::open(Setup { channel_type, ..Setup::default() });
+        pair.assert_agreement();
+        assert_eq!(pair.channel(A).balances(), (Msat::new(500_000_000), Msat::new(500_000_000)));
+        assert_eq!(pair.channel(A).id(), pair.channel(B).id());
+        assert_eq!(pair.channel(A).short_channel_id(), pair.channel(B).short_channel_id());
+        assert!(pair.channel(A).short_channel_id().is_some());
+    }
+}
+
+#[test]
+fn a_channel_may_begin_with_everything_on_the_openers_side() {
+    let mut pair = Pair::open(Setup { push: Msat::ZERO, ..Setup::default() });
+    assert_eq!(pair.channel(B).spendable(&pair.env), Msat::ZERO);
+    pair.add(A, 1, 100_000_000).unwrap();
+    pair.settle();
+    pair.command(B, Command::Fulfill { id: 0, preimage: preimage(1) }).unwrap();
+    pair.settle();
+    pair.assert_agreement();
+    assert_eq!(pair.channel(B).spendable(&pair.env), Msat::new(90_000_000));
+}
+
+#[test]
+fn n10_an_unacceptable_open_channel_fails_the_channel() {
+    type Break = fn(&mut OpenChannel);
+    let cases: [(&str, Break); 19] = [
+        ("chain_hash", |open| open.chain_hash = [0; 32]),
+        ("push_msat", |open| open.push_msat = Msat::new(1_000_000_001)),
+        ("max_accepted_htlcs 484", |open| open.max_accepted_htlcs = 484),
+        ("max_accepted_htlcs 0", |open| open.max_accepted_htlcs = 0),
+        ("below 354", |open| open.dust_limit_satoshis = Sat::new(353)),
+        ("above channel_reserve_satoshis", |open| {
+            open.dust_limit_satoshis = Sat::new(5_000);
+            open.channel_reserve_satoshis = Sat::new(4_999);
+        }),
+        ("dust_limit_satoshis", |open| open.dust_limit_satoshis = Sat::new(10_001)),
+        ("below our dust limit", |open| open.channel_reserve_satoshis = Sat::new(353)),
+        ("above the largest accepted", |open| open.channel_reserve_satoshis = Sat::new(200_001)),
+        ("the opener's", |open| open.push_msat = Msat::new(999_276_001)),
+        ("both sides begin", |open| {
+            open.funding_satoshis = Sat::new(10_000);
+            open.channel_reserve_satoshis = Sat::new(2_000);
+            open.feerate_per_kw = FeeratePerKw::new(9_000);
+            open.push_msat = Msat::new(2_000_000);
+        }),
+        ("above the largest channel", |open| open.funding_satoshis = Sat::new(1_000_000_001)),
+        ("below the smallest channel", |open| open.funding_satoshis = Sat::new(9_999)),
+        ("channel_type is missing", |open| open.channel_type = None),
+        ("not one that this node supports", |open| open.channel_type = Some(Features::of(&[22]))),
+        ("to_self_delay", |open| open.to_self_delay = 2017),
+        ("feerate_per_kw 252", |open| open.feerate_per_kw = FeeratePerKw::new(252)),
+        ("feerate_per_kw 50001", |open| open.feerate_per_kw = FeeratePerKw::new(50_001)),
+        ("upfront_shutdown_script", |open| {
+            open.upfront_shutdown_script = Some(ScriptBuf::from_bytes(vec![0x51]))
+        }),
+    ];
+    for (text, broken) in cases {
+        let mut pair = Pair::strangers(Setup::default());
+        pair.propose().unwrap();
+        let mut open = pair.last(A, open_of);
+        broken(&mut open);
+        let violation = accept(&pair, &open).err().unwrap_or_else(|| panic!("{text} was accepted"));
+        assert!(violation.to_string().contains(text), "{violation} is not about {text}");
+        assert!(text.starts_with("feerate") || violation.severity() == Severity::FailChannel);
+    }
+}
+
+#[test]
+fn n12_an_unacceptable_accept_channel_fails_the_channel() {
+    type Break = fn(&mut AcceptChannel);
+    let cases: [(&str, Break); 9] = [
+        ("below our dust limit", |accept| accept.channel_reserve_satoshis = Sat::new(353)),
+        ("above channel_reserve_satoshis", |accept| accept.dust_limit_satoshis = Sat::new(10_000)),
+        ("channel_type is missing", |accept| accept.channel_type = None),
+        ("differs from the one", |accept| accept.channel_type = Some(Features::of(&[12, 22]))),
+        ("to_self_delay", |accept| accept.to_self_delay = 2017),
+        ("max_accepted_htlcs", |accept| accept.max_accepted_htlcs = 484),
+        ("minimum_depth", |accept| accept.minimum_depth = 145),
+        ("htlc_minimum_msat", |accept| accept.htlc_minimum_msat = Msat::new(1_000_000_000)),
+        ("below 354", |accept| accept.dust_limit_satoshis = Sat::new(353)),
+    ];
+    for (text, broken) in cases {
+        let ppm = if text.contains("above channel") { 5_000 } else { 10_000 };
+        let a = ChannelConfig { reserve_ppm: ppm, ..ChannelConfig::default() };
+        let mut pair = Pair::strangers(Setup { a, ..Setup::default() });
+        pair.propose().unwrap();
+        pair.deliver(B);
+        pair.a.inbox.clear();
+        let mut accept = pair.last(B, |message| match message {
+            Message::AcceptChannel(accept) => Some(accept.clone()),
+            _ => None,
+        });
+        broken(&mut accept);
+        pair.receive(A, Message::AcceptChannel(accept));
+        let error = pair.error_of(A).unwrap_or_else(|| panic!("{text} was accepted"));
+        assert!(error.contains(text), "{error} is not about {text}");
+        assert!(matches!(pair.effects(A).as_slice(), [Effect::Abandoned { .. }]));
+        assert!(pair.channel(A).is_done());
+    }
+}
+
+#[test]
+fn n13_the_funding_is_broadcast_only_after_a_valid_funding_signed() {
+    let mut pair = Pair::strangers(Setup::default());
+    pair.propose().unwrap();
+    pair.deliver(B);
+    pair.deliver(A);
+    assert!(pair.broadcasts(A).is_empty(), "funding_created is sent and nothing else");
+    pair.deliver(B);
+    let mut signed = pair.last(B, |message| match message {
+        Message::FundingSigned(signed) => Some(signed.clone()),
+        _ => None,
+    });
+    signed.signature = pair.last(A, |message| match message {
+        Message::FundingCreated(created) => Some(created.signature),
+        _ => None,
+    });
+    pair.a.inbox.clear();
+    pair.receive(A, Message::FundingSigned(signed));
+    assert!(pair.error_of(A).unwrap().contains("signature"));
+    assert!(pair.broadcasts(A).is_empty());
+    assert!(pair.channel(A).is_done());
+
+    let pair = Pair::funded(Setup::default());
+    assert_eq!(pair.broadcasts(A), [(Role::Funding, pair.funding_tx.clone().unwrap())]);
+    assert!(pair.broadcasts(B).is_empty());
+}
+
+#[test]
+fn n13_a_bad_signature_in_funding_created_fails_the_channel() {
+    let mut pair = Pair::strangers(Setup::default());
+    pair.propose().unwrap();
+    pair.deliver(B);
+    pair.deliver(A);
+    let mut created = pair.last(A, |message| match message {
+        Message::FundingCreated(created) => Some(created.clone()),
+        _ => None,
+    });
+    created.funding_output_index = 1;
+    pair.b.inbox.clear();
+    pair.receive(B, Message::FundingCreated(created));
+    assert!(pair.error_of(B).unwrap().contains("signature"));
+    assert!(pair.channel(B).is_done());
+}
+
+#[test]
+fn n14_channel_ready_waits_for_the_depth_and_the_right_output() {
+    let mut pair = Pair::funded(Setup::default());
+    let tx = pair.funding_tx.clone().unwrap();
+    pair.mine(vec![tx.clone()]);
+    pair.mine_empty(1);
+    pair.drain();
+    assert_eq!(pair.channel(A).phase(), "awaiting confirmations", "two confirmations are not three");
+    pair.mine_empty(1);
+    pair.drain();
+    let short_channel_id = pair.channel(A).short_channel_id().unwrap();
+    assert_eq!(short_channel_id.to_string(), "101x1x0");
+    for who in [A, B] {
+        assert!(pair.effects(who).contains(&Effect::Ready { short_channel_id }));
+        assert!(pair.channel(who).is_usable());
+    }
+}
+
+#[test]
+fn n14_a_funding_output_that_pays_something_else_is_no_channel() {
+    let mut pair = Pair::strangers(Setup::default());
+    pair.propose().unwrap();
+    pair.deliver(B);
+    let open = pair.last(A, open_of);
+    let tx = funding_tx(destination(4), Sat::new(open.funding_satoshis.get() - 1));
+    let refused = pair.channel(A).step(Input::Command(Command::Funded { tx, vout: 0 }), &pair.env);
+    assert!(refused.is_err(), "our own wallet is not trusted either");
+}
+
+#[test]
+fn a_reorganised_funding_is_looked_for_again() {
+    let mut pair = Pair::funded(Setup::default());
+    let tx = pair.funding_tx.clone().unwrap();
+    pair.effects(A);
+    pair.mine(vec![tx.clone()]);
+    pair.unmine();
+    assert_eq!(pair.broadcasts(A).len(), 1, "ours goes to the mempool again");
+    pair.mine_empty(3);
+    pair.drain();
+    assert!(!pair.channel(A).is_usable());
+    pair.mine(vec![tx]);
+    pair.mine_empty(2);
+    pair.drain();
+    assert!(pair.channel(A).is_usable() && pair.channel(B).is_usable());
+    assert_eq!(pair.channel(B).short_channel_id().unwrap().to_string(), "104x1x0");
+}
+
+#[test]
+fn an_acceptor_forgets_a_funding_that_never_confirms_and_an_opener_does_not() {
+    let b = ChannelConfig { forget_unconfirmed_after: 10, ..ChannelConfig::default() };
+    let mut pair = Pair::funded(Setup { b, ..Setup::default() });
+    pair.mine_empty(9);
+    assert!(!pair.channel(B).is_done());
+    pair.mine_empty(1);
+    assert!(pair.channel(B).is_done());
+    assert!(matches!(pair.effects(B).last(), Some(Effect::Abandoned { .. })));
+    assert!(!pair.channel(A).is_done());
+    assert_eq!(ChannelConfig::default().forget_unconfirmed_after, 2016);
+}
+
+#[test]
+fn a_lost_link_before_the_funding_is_signed_ends_the_opening() {
+    for delivered in 0..3 {
+        let mut pair = Pair::strangers(Setup::default());
+        pair.propose().unwrap();
+        for to in [B, A].into_iter().take(delivered) {
+            pair.deliver(to);
+        }
+        pair.input(A, Input::Disconnected).unwrap();
+        assert!(pair.channel(A).is_done());
+        assert!(pair.channel(A).watches().is_empty());
+    }
+}
+
+#[test]
+fn a_request_that_no_peer_could_accept_is_refused() {
+    let refused = |setup: Setup| Pair::strangers(setup).propose().unwrap_err();
+    let too_large = Setup { funding: Sat::new(u64::MAX), ..Setup::default() };
+    assert!(matches!(refused(too_large), Rejection::FundingAmount { .. }));
+    let pushed = Setup { push: Msat::new(1_000_000_001), ..Setup::default() };
+    assert!(matches!(refused(pushed), Rejection::PushTooLarge { .. }));
+    let all_pushed = Setup { push: Msat::new(1_000_000_000), ..Setup::default() };
+    assert!(matches!(refused(all_pushed), Rejection::CannotPayCommitment { .. }));
+}
+
+#[test]
+fn messages_of_later_phases_are_out_of_order() {
+    let mut pair = Pair::strangers(Setup::default());
+    pair.propose().unwrap();
+    let channel_id = ChannelId([9; 32]);
+    let update = leyden_core::wire::UpdateFee { channel_id, feerate_per_kw: FeeratePerKw::new(300) };
+    pair.receive(A, Message::UpdateFee(update));
+    assert!(pair.warning_of(A).unwrap().contains("not expected while the channel is awaiting"));
+}
+
+#[test]
+fn both_sides_watch_the_funding() {
+    let pair = Pair::funded(Setup::default());
+    let funding = pair.channel(A).terms().unwrap().funding;
+    for who in [A, B] {
+        let watches = pair.channel(who).watches();
+        assert_eq!(watches, [Watch::Confirmation(funding.txid), Watch::Spend(funding)]);
+    }
+    assert_eq!(pair.channel(A).terms().unwrap().opener, Side::Local);
+    assert_eq!(pair.env.height, BlockHeight::new(100));
+}
+
+fn open_of(message: &Message) -> Option<OpenChannel> {
+    match message {
+        Message::OpenChannel(open) => Some(open.as_ref().clone()),
+        _ => None,
+    }
+}
+
+fn accept(pair: &Pair, open: &OpenChannel) -> Result<Step, Violation> {
+    let keys = pair.b.seed.channel_keys(3);
+    let peer = node_id(&pair.a.seed);
+    Channel::accept(peer, open, &pair.b.config, keys, 3, destination(2), &pair.env)
+}
+
+#[test]
+fn n14_a_funding_that_the_chain_shows_to_be_too_small_is_no_channel() {
+    let mut pair = Pair::strangers(Setup::default());
+    pair.propose().unwrap();
+    pair.deliver(B);
+    pair.deliver(A);
+    pair.b.inbox.clear();
+    let (open, accept) = (pair.last(A, open_of), pair.last(B, accept_of));
+    let output = funding_output(&open.keys.funding_pubkey, &accept.keys.funding_pubkey, Sat::new(999_999));
+    let short = funding_tx(output.script_pubkey, Sat::new(999_999));
+    let terms = terms_of(&open, &accept, OutPoint { txid: short.compute_txid(), vout: 0 });
+    let (half, number) = (Msat::new(500_000_000), CommitmentNumber::ZERO);
+    let spec = CommitmentSpec {
+        feerate: open.feerate_per_kw,
+        to_holder: half,
+        to_counterparty: half,
+        htlcs: Vec::new(),
+    };
+    let keys = CommitmentKeys::derive(&terms, Side::Remote, accept.keys.first_per_commitment_point);
+    let commitment = Commitment::build(&terms, Side::Remote, number, keys, &spec);
+    let created = FundingCreated {
+        temporary_channel_id: open.temporary_channel_id,
+        funding_txid: terms.funding.txid,
+        funding_output_index: 0,
+        signature: commitment.sign(&terms, &pair.a.seed.channel_keys(7)),
+    };
+    pair.receive(B, Message::FundingCreated(created));
+    assert!(pair.channel(B).is_funded(), "the lie cannot be seen before the chain shows it");
+    pair.mine(vec![short]);
+    assert!(pair.error_of(B).unwrap().contains("does not pay the agreed amount"));
+    assert!(pair.channel(B).is_done());
+    assert!(pair.broadcasts(B).is_empty());
+}
+
+fn accept_of(message: &Message) -> Option<AcceptChannel> {
+    match message {
+        Message::AcceptChannel(accept) => Some(accept.as_ref().clone()),
+        _ => None,
+    }
+}
+
+/// As the opener sees it.
+fn terms_of(open: &OpenChannel, accept: &AcceptChannel, funding: OutPoint) -> ChannelTerms {
+    let party = |keys: &OpeningKeys, dust_limit, to_self_delay| PartyTerms {
+        basepoints: Basepoints {
+            funding_pubkey: keys.funding_pubkey,
+            revocation: keys.revocation_basepoint,
+            payment: keys.payment_basepoint,
+            delayed_payment: keys.delayed_payment_basepoint,
+            htlc: keys.htlc_basepoint,
+        },
+        dust_limit,
+        to_self_delay,
+    };
+    ChannelTerms {
+        channel_type: ChannelType::StaticRemotekey,
+        funding,
+        funding_amount: open.funding_satoshis,
+        opener: Side::Local,
+        local: party(&open.keys, open.dust_limit_satoshis, accept.to_self_delay),
+        remote: party(&accept.keys, accept.dust_limit_satoshis, open.to_self_delay),
+    }
+}

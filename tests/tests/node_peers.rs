@@ -1,0 +1,109 @@
+//! Whole nodes and peers that do not behave, and openings that come to nothing.
+mod node_world;
+
+use leyden_core::ids::ChannelId;
+use leyden_core::node::{Action, Command, Event, Notice, Reply, Turn};
+use leyden_core::wire::{ErrorMessage, Message, Warning};
+use node_world::World;
+
+fn error(channel_id: ChannelId) -> Vec<u8> {
+    Message::Error(ErrorMessage { channel_id, data: b"go away".to_vec() }).encode()
+}
+
+fn hear(world: &mut World, n: usize, from: usize, bytes: Vec<u8>) -> Turn {
+    let (env, peer) = (world.env, world.id(from));
+    world.nodes[n].handle(Event::Message { peer, bytes }, &env)
+}
+
+fn phases(world: &mut World, n: usize) -> Vec<String> {
+    world.channels(n).into_iter().map(|info| info.phase).collect()
+}
+
+#[test]
+fn n05_an_error_for_anothers_channel_changes_nothing() {
+    let mut world = World::new(3);
+    let (channel, _) = world.open(0, 1, 1_000_000, 0);
+    let turn = hear(&mut world, 0, 2, error(channel));
+    assert!(turn.save.records.is_empty());
+    assert_eq!(phases(&mut world, 0), ["normal"]);
+    assert!(world.pay(0, 1, 1_000_000).is_ok());
+}
+
+#[test]
+fn n05_an_error_for_all_channels_fails_those_of_that_peer_only() {
+    let mut world = World::new(3);
+    let (with_1, _) = world.open(0, 1, 1_000_000, 0);
+    let (with_2, _) = world.open(0, 2, 1_000_000, 0);
+    let turn = hear(&mut world, 0, 2, error(ChannelId([0; 32])));
+    let channels = world.channels(0);
+    let phase = |id| channels.iter().find(|info| info.channel_id == id).unwrap().phase.clone();
+    assert_eq!(phase(with_1), "normal");
+    assert_ne!(phase(with_2), "normal");
+    let broadcasts = turn.actions.iter().filter(|action| matches!(action, Action::Broadcast { .. }));
+    assert_eq!(broadcasts.count(), 1, "our commitment goes to the chain");
+}
+
+#[test]
+fn a_warning_is_told_and_changes_nothing() {
+    let mut world = World::new(2);
+    world.open(0, 1, 1_000_000, 0);
+    let warning = Message::Warning(Warning { channel_id: ChannelId([0; 32]), data: b"hm".to_vec() });
+    let turn = hear(&mut world, 0, 1, warning.encode());
+    assert!(matches!(&turn.actions[..], [Action::Notice(Notice::PeerError { text, .. })] if text == "hm"));
+}
+
+#[test]
+fn unreadable_bytes_end_the_connection_and_nothing_else() {
+    let mut world = World::new(3);
+    world.open(0, 1, 1_000_000, 0);
+    let peer = world.id(2);
+    let turn = hear(&mut world, 0, 2, vec![0, 128, 1, 2, 3]);
+    assert!(turn.actions.contains(&Action::Disconnect { peer }));
+    assert!(hear(&mut world, 0, 2, vec![0, 128, 1, 2, 3]).actions.is_empty(), "what still comes is not read");
+    assert!(world.pay(0, 1, 1_000_000).is_ok());
+}
+
+#[test]
+fn a_channel_that_the_wallet_cannot_fund_is_abandoned_by_both() {
+    let mut world = World::new(2);
+    let request = world.open_request(1, 50_000_000, 0);
+    assert!(matches!(world.command(0, Command::Open(request)), Ok(Reply::Opening { .. })));
+    let abandoned = |n| {
+        world.notices.iter().any(|(at, notice)| *at == n && matches!(notice, Notice::ChannelAbandoned { .. }))
+    };
+    assert!(abandoned(0) && abandoned(1));
+    assert!(world.channels(0).is_empty() && world.channels(1).is_empty());
+    assert!(world.open(0, 1, 1_000_000, 0).1 .0 > 0, "the coins are free again");
+}
+
+#[test]
+fn a_peer_can_only_open_so_many_channels_at_once() {
+    let mut world = World::new(2);
+    for _ in 0..6 {
+        let request = world.open_request(1, 100_000, 0);
+        world.command(0, Command::Open(request)).unwrap();
+        // Not mined: the opening stays pending. The next funding spends the change of this one.
+    }
+    assert_eq!(world.channels(1).len(), world.configs[1].max_pending_opens);
+    assert_eq!(world.channels(0).len(), world.configs[1].max_pending_opens);
+}
+
+#[test]
+fn a_stranger_cannot_be_opened_to() {
+    let mut world = World::new(2);
+    world.disconnect(0, 1);
+    let request = world.open_request(1, 100_000, 0);
+    assert!(world.command(0, Command::Open(request)).is_err());
+}
+
+#[test]
+fn the_same_events_give_the_same_records_and_messages() {
+    let run = || {
+        let mut world = World::new(3);
+        world.open(0, 1, 1_000_000, 300_000);
+        world.open(1, 2, 1_000_000, 300_000);
+        world.pay(0, 2, 50_000_000).unwrap();
+        (world.records, world.notices)
+    };
+    assert_eq!(run(), run());
+}
