@@ -89,6 +89,15 @@ impl Ground {
         self.backend.chain().submit(tx)
     }
 
+    /// Hands transactions to the mempool together, parents first; the answer for each.
+    pub fn submit_package(
+        &mut self,
+        transactions: &[Transaction],
+    ) -> Result<Vec<Result<Txid, ChainError>>, ChainError> {
+        self.swept = false;
+        Ok(transactions.iter().map(|tx| self.backend.chain().submit(tx)).collect())
+    }
+
     /// Pays these outputs from the miner's pocket, into the mempool.
     pub fn fund(&mut self, outputs: Vec<TxOut>) -> Result<Transaction, ChainError> {
         self.swept = false;

@@ -365,6 +365,7 @@ impl World {
                 self.seats[node].height = block.height.get();
                 self.handle(node, Event::BlockConnected(block))
             }
+            Happening::Unconfirmed(tx) => self.handle(node, Event::Unconfirmed(tx)),
             Happening::BlockGone { height } => {
                 self.seats[node].height = height.saturating_sub(1);
                 self.handle(node, Event::BlockDisconnected { height: BlockHeight::new(height) })
@@ -376,7 +377,7 @@ impl World {
     /// One turn of a node: first save, then act.
     fn handle(&mut self, node: usize, event: Event) -> Result<(), WorldError> {
         let seat = &mut self.seats[node];
-        let env = Env { now: self.now, height: BlockHeight::new(seat.height), feerate: FEERATE };
+        let env = Env::new(self.now, BlockHeight::new(seat.height), FEERATE);
         let Turn { save, actions, wake } = seat.node.handle(event, &env);
         if !save.records.is_empty() {
             let keys = seat.save(save)?;
@@ -396,6 +397,9 @@ impl World {
             Action::Send { peer, bytes } => self.send(node, peer, bytes),
             Action::Disconnect { peer } => self.hang_up(node, peer),
             Action::Broadcast { role: _, channel: _, tx } => return self.broadcast(node, &tx),
+            Action::BroadcastPackage { channel: _, transactions } => {
+                return self.broadcast_package(node, &transactions);
+            }
             Action::Reply { call, result } => {
                 self.replies.insert(call, result);
             }
@@ -429,16 +433,45 @@ impl World {
     }
 
     fn broadcast(&mut self, node: usize, tx: &Transaction) -> Result<(), WorldError> {
-        let verdict = match self.ground.submit(tx) {
+        let submitted = self.ground.submit(tx);
+        self.told_by_chain(node, tx, submitted)
+    }
+
+    fn broadcast_package(&mut self, node: usize, transactions: &[Transaction]) -> Result<(), WorldError> {
+        let submitted = self.ground.submit_package(transactions);
+        transactions
+            .iter()
+            .zip(submitted?)
+            .try_for_each(|(tx, verdict)| self.told_by_chain(node, tx, verdict))
+    }
+
+    /// Notes what the chain said to a transaction; one that it took is seen by every node.
+    fn told_by_chain(
+        &mut self,
+        node: usize,
+        tx: &Transaction,
+        submitted: Result<Txid, ChainError>,
+    ) -> Result<(), WorldError> {
+        let verdict = match submitted {
             Ok(_) => Verdict::Taken,
             Err(ChainError::Refused { reason }) => Verdict::of(reason),
             Err(failure @ ChainError::Backend(_)) => return Err(failure.into()),
         };
         let txid = tx.compute_txid();
-        if let Verdict::Refused(reason) = &verdict {
-            self.refused.push(Refused { node, txid, reason: reason.clone() });
+        match &verdict {
+            Verdict::Taken => self.show(tx),
+            Verdict::There => {}
+            Verdict::Refused(reason) => self.refused.push(Refused { node, txid, reason: reason.clone() }),
         }
         self.transcript.push(self.now, Entry::Broadcast { node, tx: tx.clone(), verdict });
         Ok(())
+    }
+
+    /// Every node sees what entered the mempool.
+    fn show(&mut self, tx: &Transaction) {
+        let tx = Arc::new(tx.clone());
+        for node in 0..self.seats.len() {
+            self.queue.push(self.now, node, Happening::Unconfirmed(tx.clone()));
+        }
     }
 }

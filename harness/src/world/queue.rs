@@ -1,4 +1,5 @@
 //! What is to happen, ordered by virtual time and, within one instant, by when it was put in. Nothing here knows nodes' insides.
+use bitcoin::Transaction;
 use leyden_core::node::{NewBlock, Why};
 use leyden_core::units::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,8 @@ pub(super) enum Happening {
     },
     /// The chain grew.
     Block(Arc<NewBlock>),
+    /// A transaction entered the mempool.
+    Unconfirmed(Arc<Transaction>),
     /// The tip was taken out.
     BlockGone {
         /// Its height.

@@ -72,7 +72,7 @@ impl World {
             configs,
             records: vec![Records::new(); count],
             notices: Vec::new(),
-            env: Env { now: Timestamp::ZERO, height, feerate },
+            env: Env::new(Timestamp::ZERO, height, feerate),
             mempool: Vec::new(),
             queue: VecDeque::new(),
             links: BTreeSet::new(),
@@ -183,6 +183,10 @@ impl World {
                     if self.seen.insert(tx.compute_txid()) {
                         self.mempool.push(tx);
                     }
+                }
+                Action::BroadcastPackage { transactions, .. } => {
+                    let new = transactions.into_iter().filter(|tx| self.seen.insert(tx.compute_txid()));
+                    self.mempool.extend(new);
                 }
                 Action::Reply { result, .. } => self.replies.push_back(result),
                 Action::Notice(notice) => self.notices.push((n, notice)),

@@ -97,7 +97,7 @@ impl Pair {
             sent: Vec::new(),
             config: config.clone(),
         };
-        let env = Env { now: Timestamp::ZERO, height: BlockHeight::new(100), feerate: setup.feerate };
+        let env = Env::new(Timestamp::ZERO, BlockHeight::new(100), setup.feerate);
         Self { a: end(1, &setup.a), b: end(2, &setup.b), env, setup, funding_tx: None }
     }
 

@@ -46,7 +46,7 @@ impl Confirming {
                 base.go_offline(out);
                 Ok(Phase::Confirming(self))
             }
-            Input::Connected => Ok(Phase::Confirming(self)),
+            Input::Connected | Input::Unconfirmed(_) => Ok(Phase::Confirming(self)),
         }
     }
 

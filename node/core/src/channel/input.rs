@@ -16,6 +16,22 @@ pub struct Env {
     pub height: BlockHeight,
     /// What a transaction must pay to be mined soon.
     pub feerate: FeeratePerKw,
+    /// The bug planted in this node.
+    #[cfg(feature = "lab")]
+    pub(crate) mutant: Option<super::Mutant>,
+}
+
+impl Env {
+    /// The world of a sound node.
+    pub const fn new(now: Timestamp, height: BlockHeight, feerate: FeeratePerKw) -> Self {
+        Self {
+            now,
+            height,
+            feerate,
+            #[cfg(feature = "lab")]
+            mutant: None,
+        }
+    }
 }
 
 /// A transaction of a block, with its place in it (for the short channel id).
@@ -41,6 +57,8 @@ pub enum Input {
         /// Transactions that touch `Channel::watches()`.
         transactions: Vec<Confirmed>,
     },
+    /// A transaction that spends one of `Channel::watches()` entered the mempool.
+    Unconfirmed(Arc<Transaction>),
     /// The block at this height was taken out of the chain; the tip is now one below.
     BlockDisconnected {
         /// The height that is gone.

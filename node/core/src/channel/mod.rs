@@ -15,6 +15,7 @@ mod config;
 mod confirming;
 mod funded;
 mod input;
+mod lab;
 mod ledger;
 mod limits;
 mod normal;
@@ -31,6 +32,7 @@ mod view;
 mod violation;
 
 pub use input::*;
+pub use lab::Mutant;
 pub use limits::{Limits, LOCKTIME_THRESHOLD, MAX_HTLCS, MIN_DUST_LIMIT, MIN_FEERATE};
 pub use record::RecordError;
 pub use view::HtlcView;
@@ -220,6 +222,7 @@ fn done(input: &Input) -> Result<Phase, Stop> {
         Input::Message(_)
         | Input::BlockConnected { .. }
         | Input::BlockDisconnected { .. }
+        | Input::Unconfirmed(_)
         | Input::Disconnected
         | Input::Connected => Ok(Phase::Done),
     }

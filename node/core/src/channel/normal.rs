@@ -34,7 +34,7 @@ impl Normal {
                 next.funded.forget_unsigned(out);
                 Ok(Phase::Normal(next))
             }
-            Input::Connected => Ok(Phase::Normal(self)),
+            Input::Connected | Input::Unconfirmed(_) => Ok(Phase::Normal(self)),
         }
     }
 

@@ -130,7 +130,7 @@ impl OnChain {
                 base.go_offline(out);
                 Ok(Phase::OnChain(self))
             }
-            Input::Connected => Ok(Phase::OnChain(self)),
+            Input::Connected | Input::Unconfirmed(_) => Ok(Phase::OnChain(self)),
         }
     }
 

@@ -63,7 +63,7 @@ impl ShuttingDown {
                 next.negotiation = Negotiation::default();
                 Ok(Phase::ShuttingDown(next))
             }
-            Input::Connected => Ok(Phase::ShuttingDown(self)),
+            Input::Connected | Input::Unconfirmed(_) => Ok(Phase::ShuttingDown(self)),
         }
     }
 

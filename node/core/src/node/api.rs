@@ -31,6 +31,8 @@ pub enum Event {
     },
     /// The chain grew by this block.
     BlockConnected(Arc<NewBlock>),
+    /// A transaction entered the mempool.
+    Unconfirmed(Arc<Transaction>),
     /// The tip was taken out of the chain.
     BlockDisconnected {
         /// Its height.
@@ -179,6 +181,13 @@ pub enum Action {
         channel: ChannelId,
         /// Complete.
         tx: Transaction,
+    },
+    /// Hand these to the chain's mempool together: the last pays for those before it, which may be there already.
+    BroadcastPackage {
+        /// Which channel they belong to.
+        channel: ChannelId,
+        /// Parents first; each complete.
+        transactions: Vec<Transaction>,
     },
     /// The answer to a command.
     Reply {

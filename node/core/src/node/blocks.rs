@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::{NewBlock, Node, Relevant};
-use crate::channel::{Confirmed, Env, Input, Watch};
+use crate::channel::{Channel, Confirmed, Env, Input, Watch};
 use crate::ids::ChannelId;
 use crate::units::BlockHeight;
 use bitcoin::{Transaction, Txid};
@@ -28,6 +28,22 @@ impl Node {
             let _ = self.step(id, input, &env, draft);
         }
         self.run_tasks(&env, draft);
+    }
+
+    /// A transaction that is not mined yet proves nothing, but the preimages in it are known from here on.
+    pub(super) fn on_unconfirmed(&mut self, tx: &Arc<Transaction>, env: &Env, draft: &mut Draft) {
+        let ids: Vec<ChannelId> = self.channels.keys().copied().collect();
+        for id in ids {
+            let watches = self.channels.get(&id).map(Channel::watches).unwrap_or_default();
+            let spends = |watch: &Watch| match watch {
+                Watch::Spend(outpoint) => tx.input.iter().any(|input| input.previous_output == *outpoint),
+                Watch::Script(_) | Watch::Confirmation(_) => false,
+            };
+            if watches.iter().any(spends) {
+                // What the chain shows is never refused.
+                let _ = self.step(id, Input::Unconfirmed(tx.clone()), env, draft);
+            }
+        }
     }
 
     pub(super) fn on_block_disconnected(&mut self, height: BlockHeight, env: &Env, draft: &mut Draft) {

@@ -149,6 +149,7 @@ impl Node {
             Event::Disconnected { peer } => self.on_disconnected(peer, env, &mut draft),
             Event::Message { peer, bytes } => self.on_message(peer, &bytes, env, &mut draft),
             Event::BlockConnected(block) => self.on_block_connected(&block, env, &mut draft),
+            Event::Unconfirmed(tx) => self.on_unconfirmed(&tx, env, &mut draft),
             Event::BlockDisconnected { height } => self.on_block_disconnected(height, env, &mut draft),
             Event::Wake(Why::Commit) => self.on_commit_due(env, &mut draft),
             Event::Wake(Why::Peers | Why::Payments) => {}

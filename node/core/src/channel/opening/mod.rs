@@ -134,9 +134,10 @@ impl Opening {
         match input {
             Input::Message(message) => self.message(base, message, env, out),
             Input::Command(command) => self.command(base, command, out),
-            Input::BlockConnected { .. } | Input::BlockDisconnected { .. } | Input::Connected => {
-                Ok(Phase::Opening(self))
-            }
+            Input::BlockConnected { .. }
+            | Input::BlockDisconnected { .. }
+            | Input::Unconfirmed(_)
+            | Input::Connected => Ok(Phase::Opening(self)),
             Input::Disconnected => Ok(abandon("the connection was lost before the channel was funded", out)),
         }
     }

@@ -3,8 +3,7 @@ use super::*;
 use crate::units::{BlockHeight, FeeratePerKw};
 use std::sync::Arc;
 
-const ENV: Env =
-    Env { now: Timestamp::new(50), height: BlockHeight::new(1000), feerate: FeeratePerKw::new(1000) };
+const ENV: Env = Env::new(Timestamp::new(50), BlockHeight::new(1000), FeeratePerKw::new(1000));
 
 fn invoice() -> OwnInvoice {
     OwnInvoice {
