@@ -16,3 +16,4 @@ mod pay;
 mod prerequisites;
 mod routes;
 mod seed;
+mod timeouts;

@@ -1,7 +1,7 @@
 //! What comes into a node and what goes out of it.
 use crate::channel::{ChannelConfig, Confirmed, OpenRequest, Role};
 use crate::ids::{ChannelId, NodeId, PaymentHash, Preimage, ShortChannelId};
-use crate::units::{BlockHeight, FeeratePerKw, Msat, Sat, Timestamp};
+use crate::units::{BlockHeight, CommitmentNumber, FeeratePerKw, Msat, Sat, Timestamp};
 use bitcoin::{BlockHash, ScriptBuf, Transaction};
 use std::sync::Arc;
 
@@ -347,6 +347,8 @@ pub enum RecordKey {
     Forward(ChannelId, u64),
     /// The wallet's change set.
     Wallet,
+    /// The HTLCs of one state of a channel that the peer revoked.
+    Revoked(ChannelId, CommitmentNumber),
 }
 
 /// What one event led to: first save, then act, then sleep until `wake`.
