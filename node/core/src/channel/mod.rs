@@ -34,7 +34,7 @@ mod view;
 mod violation;
 
 pub use input::*;
-pub use lab::Mutant;
+pub use lab::{Mutant, UnknownMutant};
 pub use limits::{Limits, LOCKTIME_THRESHOLD, MAX_HTLCS, MIN_DUST_LIMIT, MIN_FEERATE};
 #[cfg(feature = "lab")]
 pub use past::{HtlcSpend, PastState};
