@@ -2,9 +2,7 @@
 //! They change the books only; nothing is signed here.
 use super::ledger::Removal;
 use super::limits::{sane_feerates, LOCKTIME_THRESHOLD};
-use super::{
-    ChannelConfig, Effect, Env, Funded, Mutant, Offer, Origin, Out, Refusal, Rejection, Violation,
-};
+use super::{ChannelConfig, Effect, Env, Funded, Mutant, Offer, Origin, Out, Refusal, Rejection, Violation};
 use crate::ids::Preimage;
 use crate::tx::Side;
 use crate::units::{FeeratePerKw, Msat};

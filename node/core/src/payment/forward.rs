@@ -63,12 +63,7 @@ impl Resolution {
 }
 
 /// The fee, if the policy is kept; otherwise what to tell the origin.
-pub fn check(
-    policy: &ForwardPolicy,
-    ask: &Ask,
-    env: &Env,
-    max_cltv_total: u32,
-) -> Result<Msat, Failure> {
+pub fn check(policy: &ForwardPolicy, ask: &Ask, env: &Env, max_cltv_total: u32) -> Result<Msat, Failure> {
     let height = env.height;
     let channel_update = Vec::new();
     if ask.outgoing_amount < policy.htlc_minimum {
