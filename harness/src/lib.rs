@@ -24,12 +24,14 @@ pub use run::{run, Outcome, Run};
 pub use world::WorldKind;
 
 pub use inventory;
+pub use leyden_core::channel::Mutant;
 pub use leyden_core::tx::ChannelType;
 pub use leyden_macros::scenario;
 
 /// What a scenario file needs: `use leyden_harness::prelude::*;`.
 pub mod prelude {
     pub use crate::net::{msat, sat, ChannelRef, Coin, Net, NodeRef, Open, Payment, Route};
+    pub use crate::net::{Fault, Kind, Moment, Spend, State};
     pub use crate::scenario;
     pub use leyden_core::node::{ForwardPolicy, NodeConfig};
     pub use leyden_core::tx::ChannelType;

@@ -15,7 +15,8 @@ impl Net {
     /// is refused), and blocks are mined until every channel is irrevocably resolved at both ends.
     #[track_caller]
     pub fn settle(&mut self) {
-        self.world.heal();
+        let healed = self.world.heal();
+        self.need(healed);
         self.run();
         for channel in self.unresolved() {
             self.close_if_open(channel);
