@@ -140,6 +140,8 @@ pub struct NodeConfig {
     pub max_pending_opens: usize,
     /// The longest a payment may lock money, in blocks. Default 2016.
     pub max_cltv_total: u32,
+    /// Satoshis that the wallet keeps for each channel with anchors, to pay for closing it alone. Default 10,000.
+    pub anchor_reserve: Sat,
     /// How long its invoices can be paid, in seconds (BOLT 11 `x`). Default 3600, the BOLT's own.
     pub invoice_expiry_seconds: u64,
 }
@@ -153,6 +155,7 @@ impl Default for NodeConfig {
             max_attempts: 6,
             max_pending_opens: 4,
             max_cltv_total: 2016,
+            anchor_reserve: Sat::new(10_000),
             invoice_expiry_seconds: 3600,
         }
     }

@@ -8,6 +8,9 @@ use crate::units::{BlockHeight, FeeratePerKw, Sat};
 use bitcoin::{OutPoint, Transaction, Txid, Witness};
 use serde::{Deserialize, Serialize};
 
+/// The lightest claim at the lowest feerate costs half of this, and the rest would be dust.
+const LEFT_BELOW: Sat = Sat::new(600);
+
 /// Which HTLC: ids count in each direction apart, so that equal hashes and amounts are never confused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct HtlcKey {
@@ -231,8 +234,8 @@ impl OnChain {
             (Purpose::Htlc(key), None) => {
                 self.find_htlc(key).is_none_or(|htlc| deep(htlc.cltv_expiry.to_height()))
             }
-            // What no feerate made worth claiming in all that time is left.
-            (_, Some(due)) => deep(due) && !self.is_claimed(&output.outpoint),
+            // What is worth no claim even at the lowest feerate is left.
+            (_, Some(due)) => output.amount < LEFT_BELOW && deep(due) && !self.is_claimed(&output.outpoint),
             (_, None) => true,
         }
     }
