@@ -8,6 +8,7 @@
 pub mod catalogue;
 pub mod chain;
 pub mod checks;
+pub mod mutants;
 pub mod names;
 pub mod net;
 pub mod provision;
@@ -20,7 +21,7 @@ pub mod world;
 
 pub use catalogue::{catalogue, find, CatalogueError, Scenario};
 pub use net::Net;
-pub use run::{run, Outcome, Run};
+pub use run::{run, Cause, Outcome, Run};
 pub use world::WorldKind;
 
 pub use inventory;
