@@ -36,5 +36,5 @@ pub mod prelude {
     pub use crate::scenario;
     pub use leyden_core::node::{ForwardPolicy, NodeConfig};
     pub use leyden_core::tx::ChannelType;
-    pub use leyden_core::units::{FeeratePerKw, Msat, Sat};
+    pub use leyden_core::units::{FeeratePerKw, Msat, Sat, Timestamp};
 }
