@@ -8,6 +8,7 @@
 pub mod catalogue;
 pub mod chain;
 pub mod checks;
+pub mod mutants;
 pub mod names;
 pub mod net;
 pub mod provision;
@@ -20,7 +21,7 @@ pub mod world;
 
 pub use catalogue::{catalogue, find, CatalogueError, Scenario};
 pub use net::Net;
-pub use run::{run, Outcome, Run};
+pub use run::{run, Cause, Outcome, Run};
 pub use world::WorldKind;
 
 pub use inventory;
@@ -35,5 +36,5 @@ pub mod prelude {
     pub use crate::scenario;
     pub use leyden_core::node::{ForwardPolicy, NodeConfig};
     pub use leyden_core::tx::ChannelType;
-    pub use leyden_core::units::{FeeratePerKw, Msat, Sat};
+    pub use leyden_core::units::{FeeratePerKw, Msat, Sat, Timestamp};
 }

@@ -5,7 +5,9 @@ use crate::report;
 use crate::settlement::Settlement;
 use crate::snapshot::SnapshotMode;
 use crate::world::{WorldError, WorldKind};
+use leyden_core::channel::Mutant;
 use std::cell::RefCell;
+use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::Once;
@@ -22,12 +24,14 @@ pub struct Options {
     pub keep: Option<PathBuf>,
     /// What a difference to the snapshot does.
     pub snapshots: SnapshotMode,
+    /// The bug planted in the nodes: then the run is to fail, leaves no folder unless asked to, and writes no snapshot.
+    pub mutant: Option<Mutant>,
 }
 
 impl Options {
     /// This world, seed 0, nothing kept, snapshots through insta: what tests want.
     pub fn in_world(world: WorldKind) -> Self {
-        Self { world, seed: 0, keep: None, snapshots: SnapshotMode::Insta }
+        Self { world, seed: 0, keep: None, snapshots: SnapshotMode::Insta, mutant: None }
     }
 }
 
@@ -45,6 +49,30 @@ pub enum Outcome {
     },
 }
 
+/// What noticed that something is wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// A safety check: `I2`.
+    Check(&'static str),
+    /// The settlement differs from its snapshot.
+    Snapshot,
+    /// A step of the scenario, or the world that could not go on.
+    Expectation,
+    /// The core stopped itself: a bug of our own.
+    Panic,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Cause::Check(check) => check,
+            Cause::Snapshot => "snapshot",
+            Cause::Expectation => "expectation",
+            Cause::Panic => "panic",
+        })
+    }
+}
+
 /// A run that is over.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -54,8 +82,12 @@ pub struct Run {
     pub world: WorldKind,
     /// From which seed.
     pub seed: u64,
+    /// The bug that was planted.
+    pub mutant: Option<Mutant>,
     /// How it ended.
     pub outcome: Outcome,
+    /// What noticed, if it failed.
+    pub cause: Option<Cause>,
     /// The account, as far as it came.
     pub settlement: Settlement,
     /// Line by line.
@@ -76,7 +108,8 @@ impl Run {
 
     /// The command that repeats it.
     pub fn command(&self) -> String {
-        format!("cargo leyden run {} --world {} --seed {}", self.scenario.name, self.world, self.seed)
+        let mutant = self.mutant.map_or_else(String::new, |mutant| format!(" --mutant {mutant}"));
+        format!("cargo leyden run {} --world {} --seed {}{mutant}", self.scenario.name, self.world, self.seed)
     }
 
     /// Why it failed, for a person: message, place, folder, command. Empty if it passed.
@@ -120,7 +153,8 @@ fn quiet_hook() {
 pub fn run(scenario: &'static Scenario, options: &Options) -> Result<Run, WorldError> {
     quiet_hook();
     let started = Instant::now();
-    let mut net = Net::new(scenario, options.world, options.seed, options.snapshots)?;
+    let snapshots = if options.mutant.is_some() { SnapshotMode::Compare } else { options.snapshots };
+    let mut net = Net::new(scenario, options.world, options.seed, snapshots, options.mutant)?;
     let outcome = attempt(|| {
         (scenario.function)(&mut net);
         if !net.has_expected() {
@@ -131,24 +165,35 @@ pub fn run(scenario: &'static Scenario, options: &Options) -> Result<Run, WorldE
     let mut gathered = (Settlement::default(), String::new(), String::new());
     let gathering = attempt(|| gathered = (net.settlement(), net.transcript(), net.ladder()));
     let outcome = if outcome == Outcome::Passed { gathering } else { outcome };
+    let cause = cause(&outcome, &net);
     let (settlement, transcript, ladder) = gathered;
     let mut run = Run {
         scenario,
         world: options.world,
         seed: options.seed,
+        mutant: options.mutant,
         outcome,
+        cause,
         settlement,
         transcript,
         ladder,
         elapsed: Duration::ZERO,
         folder: None,
     };
-    if !run.passed() || options.keep.is_some() {
+    let told = !run.passed() && options.mutant.is_none();
+    if told || options.keep.is_some() {
         run.folder = report::leave(&run, &mut net, options.keep.as_deref());
     }
     drop(net);
     run.elapsed = started.elapsed();
     Ok(run)
+}
+
+/// What noticed a failure: the net knows of checks and snapshots, the place tells a panic of the core from a step that failed.
+fn cause(outcome: &Outcome, net: &Net) -> Option<Cause> {
+    let Outcome::Failed { place, .. } = outcome else { return None };
+    let core = place.starts_with("node/core/") || place.contains("/node/core/");
+    Some(if core { Cause::Panic } else { net.noticed().unwrap_or(Cause::Expectation) })
 }
 
 fn attempt(work: impl FnOnce()) -> Outcome {

@@ -233,6 +233,13 @@ impl Net {
         txid
     }
 
+    /// The scenario ends without a settlement, since a victim was to lose or the chain is not at rest: no check runs, no snapshot is
+    /// compared. The reason goes into the transcript.
+    pub fn without_settlement(&mut self, why: &str) {
+        self.note(format!("no settlement: {why}"));
+        self.expected = true;
+    }
+
     // ---- preimages ----
 
     /// R of a payment, if anybody gave it away so far: in a message, in the mempool, in a block, or by [`Net::reveal`].

@@ -54,6 +54,11 @@ impl Net {
         self.run();
     }
 
+    /// Whether the link between the two stands.
+    pub fn are_connected(&self, a: NodeRef, b: NodeRef) -> bool {
+        self.world.peers(a.0).contains(&b.0)
+    }
+
     /// How many messages were sent since the run began, on all links.
     pub fn messages(&self) -> u64 {
         self.world.messages_sent()

@@ -32,12 +32,14 @@ pub use spend::Spend;
 
 use crate::catalogue::Scenario;
 use crate::names::{Names, NodeParty, Party};
+use crate::run::Cause;
 use crate::settlement::{grouped, Settlement};
 use crate::snapshot::SnapshotMode;
 use crate::world::{Ground, Offered, World, WorldError, WorldKind, FEERATE};
 use bitcoin::hashes::{sha256, Hash, HashEngine};
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut, Txid};
 use lab::Lab;
+use leyden_core::channel::Mutant;
 use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{BalanceInfo, Command, CommandError, KnownChannel, NodeConfig, Notice, Reply};
@@ -95,6 +97,8 @@ pub struct Net {
     /// The highest feerate that the scenario asked for, in sat per 1000 weight.
     highest_feerate: u32,
     expected: bool,
+    /// The check or snapshot that ended the run.
+    noticed: Option<Cause>,
 }
 
 impl Net {
@@ -104,9 +108,12 @@ impl Net {
         kind: WorldKind,
         seed: u64,
         snapshots: SnapshotMode,
+        mutant: Option<Mutant>,
     ) -> Result<Self, WorldError> {
+        let mut world = World::new(Ground::new(kind)?);
+        world.plant(mutant);
         Ok(Self {
-            world: World::new(Ground::new(kind)?),
+            world,
             names: Names::default(),
             kind,
             seed,
@@ -124,6 +131,7 @@ impl Net {
             notices_read: 0,
             highest_feerate: FEERATE.get(),
             expected: false,
+            noticed: None,
         })
     }
 
@@ -379,6 +387,11 @@ impl Net {
     pub fn settlement(&mut self) -> Settlement {
         let lines = self.payment_lines();
         Settlement::read(self.world.ground().blocks(), &mut self.names, lines)
+    }
+
+    /// The check or snapshot that found something wrong, if one did.
+    pub(crate) fn noticed(&self) -> Option<Cause> {
+        self.noticed
     }
 
     /// Whether the scenario compared its settlement itself.

@@ -1,6 +1,7 @@
 //! The end of a scenario: bring everything to rest on the chain, read the settlement, check it, compare it.
 use super::{ChannelRef, Net, NodeRef};
 use crate::checks::{self, Evidence, Pushed};
+use crate::run::Cause;
 use crate::snapshot;
 use leyden_core::node::{Command, Notice};
 use leyden_core::units::Sat;
@@ -134,11 +135,13 @@ impl Net {
         self.need(stores);
         let evidence = self.evidence();
         if let Err(broken) = checks::run(&evidence) {
+            self.noticed = Some(Cause::Check(broken.check));
             panic!("{broken}");
         }
         if let Err(mismatch) =
             snapshot::compare(self.scenario, &evidence.settlement.to_string(), self.snapshots)
         {
+            self.noticed = Some(Cause::Snapshot);
             panic!("{mismatch}");
         }
     }

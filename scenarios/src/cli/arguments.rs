@@ -1,6 +1,6 @@
 //! What the command line takes.
 use clap::{Args, Parser, Subcommand};
-use leyden_harness::WorldKind;
+use leyden_harness::{Mutant, WorldKind};
 use std::path::PathBuf;
 
 /// Lightning scenarios, in a deterministic world or on real Bitcoin Core.
@@ -17,6 +17,18 @@ pub(super) enum Task {
     List,
     /// Runs scenarios and shows how they settle
     Run(Order),
+    /// Plants each known bug and shows which scenario notices it
+    Mutants(Hunt),
+}
+
+#[derive(Args, Debug, Default)]
+pub(super) struct Hunt {
+    /// The bugs to plant; all of them if none is named
+    #[arg(value_name = "NAME")]
+    pub mutants: Vec<Mutant>,
+    /// The chain underneath: sim or regtest [default: sim]
+    #[arg(long, value_name = "WORLD")]
+    pub world: Option<WorldKind>,
 }
 
 #[derive(Args, Debug, Default)]
@@ -45,6 +57,9 @@ pub(super) struct Order {
     /// Leave each run's folder here, also when it passes
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+    /// Plant this bug in the nodes (see leyden mutants)
+    #[arg(long, value_name = "NAME")]
+    pub mutant: Option<Mutant>,
 }
 
 /// Clap's error without usage and tips.

@@ -27,6 +27,7 @@ pub(super) fn run(order: &Order, out: &mut dyn Write, err: &mut dyn Write) -> Re
             world,
             seed: order.seed,
             keep: order.keep.clone(),
+            mutant: order.mutant,
             snapshots: if updates_snapshots() { SnapshotMode::Insta } else { SnapshotMode::Compare },
         };
         let run = leyden_harness::run(scenario, &options)?;
