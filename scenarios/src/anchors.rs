@@ -59,9 +59,9 @@ fn spike_between_commitment_and_claim(net: &mut Net) {
     net.expect_settlement();
 }
 
-/// No block takes Bob's timeout of the HTLC that he forwarded until it pays ten times the usual: its fee rises towards the expiry
+/// No block takes Bob's timeout of the HTLC that he forwarded until it pays four times the usual: its fee rises towards the expiry
 /// of the incoming HTLC, and is mined before.
-#[scenario]
+#[scenario(mutants = "fees_never_rise")]
 fn forwarded_timeout_pays_more_towards_the_incoming_expiry(net: &mut Net) {
     let [alice, bob, carol, dave] = net.nodes(["alice", "bob", "carol", "dave"]);
     net.open(alice, bob, Open::sat(1_000_000));
@@ -78,7 +78,7 @@ fn forwarded_timeout_pays_more_towards_the_incoming_expiry(net: &mut Net) {
     let incoming = net.offered()[0].cltv_expiry.get();
     let wait = expiry - net.height();
     net.mine(wait);
-    net.mine_paying(incoming - expiry - 1, 10_000);
+    net.mine_paying(incoming - expiry - 1, 4_000);
     net.settle();
     let timeout = net.height_of("bob-carol/HT2a");
     assert!(timeout < incoming, "mined at {timeout}, the incoming HTLC expires at {incoming}");
