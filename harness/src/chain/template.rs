@@ -22,7 +22,9 @@ pub fn choose(priced: Vec<(Transaction, Amount)>, room: u64) -> Vec<(Transaction
         })
         .collect();
     // Stable: equals stay in the order given.
-    chunks.sort_by_key(|(chunk, _)| std::cmp::Reverse(i128::from(chunk.fee) * 1_000_000_000 / i128::from(chunk.size.max(1))));
+    chunks.sort_by_key(|(chunk, _)| {
+        std::cmp::Reverse(i128::from(chunk.fee) * 1_000_000_000 / i128::from(chunk.size.max(1)))
+    });
     let mut chosen: BTreeSet<usize> = BTreeSet::new();
     let mut left = room;
     for (chunk, members) in chunks {
@@ -41,11 +43,8 @@ pub fn choose(priced: Vec<(Transaction, Amount)>, room: u64) -> Vec<(Transaction
 fn graph(priced: &[(Transaction, Amount)]) -> Vec<Node> {
     let places: BTreeMap<Txid, usize> = priced.iter().map(|(tx, _)| tx.compute_txid()).zip(0..).collect();
     let node = |(tx, fee): &(Transaction, Amount)| {
-        let parents: BTreeSet<usize> = tx
-            .input
-            .iter()
-            .filter_map(|input| places.get(&input.previous_output.txid).copied())
-            .collect();
+        let parents: BTreeSet<usize> =
+            tx.input.iter().filter_map(|input| places.get(&input.previous_output.txid).copied()).collect();
         Node {
             fee: fee.to_sat() as i64,
             size: tx.weight().to_wu() as i64,

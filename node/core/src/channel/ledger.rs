@@ -197,6 +197,12 @@ impl Ledger {
         self.htlcs.iter().find(|htlc| htlc.offerer == offerer && htlc.id == id)
     }
 
+    /// The peer's HTLCs that we acknowledged and did not sign for yet: only a planted bug takes them for received.
+    pub fn acknowledged(&self) -> impl Iterator<Item = Received> + '_ {
+        let ours = self.htlcs.iter().filter(|htlc| htlc.offerer == Side::Remote && htlc.add == Stage::Acked);
+        ours.filter_map(received)
+    }
+
     /// Writes down a new HTLC and gives its id.
     pub fn add(&mut self, offerer: Side, offer: &Offer, origin: Option<Origin>) -> u64 {
         let id = self.next_id(offerer);

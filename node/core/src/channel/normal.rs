@@ -1,7 +1,8 @@
 //! Normal operation: updates and signatures in both directions. The ladders stand in `funded` and `stage`.
 use super::on_chain::{self, OnChain};
 use super::{
-    Base, Command, Confirmed, Env, Funded, Input, Out, Phase, Rejection, ShuttingDown, Stop, Violation,
+    Base, Command, Confirmed, Effect, Env, Funded, Input, Mutant, Out, Phase, Rejection, ShuttingDown, Stop,
+    Violation,
 };
 use crate::units::BlockHeight;
 use crate::wire::Message;
@@ -137,7 +138,13 @@ impl Funded {
             Message::UpdateFulfillHtlc(message) => self.on_update_fulfill_htlc(message, out),
             Message::UpdateFailHtlc(message) => self.on_update_fail_htlc(message),
             Message::UpdateFailMalformedHtlc(message) => self.on_update_fail_malformed_htlc(message),
-            Message::CommitmentSigned(message) => self.on_commitment_signed(message, signer, out),
+            Message::CommitmentSigned(message) => {
+                self.on_commitment_signed(message, signer, out)?;
+                if env.plants(Mutant::ForwardBeforeIrrevocable) {
+                    out.effects.extend(self.ledger.acknowledged().map(Effect::Received));
+                }
+                Ok(())
+            }
             Message::RevokeAndAck(message) => self.on_revoke_and_ack(message, signer, out),
             Message::UpdateFee(message) => self.on_update_fee(message, env),
             Message::Warning(_)

@@ -25,7 +25,7 @@ impl Funded {
         env: &Env,
         out: &mut Out,
     ) -> Result<(), Rejection> {
-        self.check_offer(offer)?;
+        self.check_offer(offer, env)?;
         let id = self.ledger.add(Side::Local, offer, Some(offer.origin));
         if self.ledger.htlcs().last().is_some_and(|htlc| self.is_dust(htlc)) {
             let (exposure, maximum) = (self.dust_exposure_now(), config.max_dust_htlc_exposure);
@@ -47,24 +47,34 @@ impl Funded {
         Ok(())
     }
 
-    fn check_offer(&self, offer: &Offer) -> Result<(), Rejection> {
+    fn check_offer(&self, offer: &Offer, env: &Env) -> Result<(), Rejection> {
         let limits = self.agreement.on(Side::Local);
         let (amount, expiry) = (offer.amount, offer.cltv_expiry.get());
         if expiry >= LOCKTIME_THRESHOLD {
             return Err(Rejection::CltvExpiryIsTime { expiry });
         }
-        if amount == Msat::ZERO || amount < limits.htlc_minimum {
+        let too_small = amount < limits.htlc_minimum && !env.plants(Mutant::OfferBelowMinimum);
+        if amount == Msat::ZERO || too_small {
             return Err(Rejection::HtlcTooSmall { amount, minimum: limits.htlc_minimum });
         }
         let (count, sum) = self.in_flight(Side::Local);
-        if count >= usize::from(limits.max_accepted_htlcs) {
+        let full = count >= usize::from(limits.max_accepted_htlcs);
+        if full && !env.plants(Mutant::OfferTooMany) {
             return Err(Rejection::TooManyHtlcs { maximum: limits.max_accepted_htlcs });
         }
-        if sum.saturating_add(amount) > limits.max_in_flight {
+        let too_much = sum.saturating_add(amount) > limits.max_in_flight;
+        if too_much && !env.plants(Mutant::OfferTooMuchInFlight) {
             return Err(Rejection::TooMuchInFlight { maximum: limits.max_in_flight });
         }
         let spendable = self.offerable(Side::Local);
-        if amount > spendable {
+        // Each of the limits above bounds what is offerable too: a node that forgets one of them forgets it here as well.
+        let forgets = [
+            Mutant::OfferBeyondReserve,
+            Mutant::OfferBelowMinimum,
+            Mutant::OfferTooMany,
+            Mutant::OfferTooMuchInFlight,
+        ];
+        if amount > spendable && !forgets.into_iter().any(|mutant| env.plants(mutant)) {
             return Err(Rejection::Unaffordable { amount, spendable });
         }
         Ok(())
