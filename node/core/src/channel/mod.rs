@@ -5,14 +5,16 @@
 //!                     |           \            \______________________^
 //!                     v            \__________________________________^   closing alone, by either side
 //!                    Done
+//!   a side that lost states: Confirming, Normal, ShuttingDown -> FallenBehind -> OnChain
 //! ```
 //! Phase of life and link are two things: the phase is one of the above, the link is online from the opening until the
-//! connection breaks. (Re-establishment is not implemented yet: once offline, a channel can only be closed alone.)
+//! connection breaks, and again when both sides said where they stand (`reestablish`).
 //! No I/O, no clock, no randomness: what it needs stands in `Env` and in the input.
 
 mod closing;
 mod config;
 mod confirming;
+mod fallen_behind;
 mod funded;
 mod input;
 mod lab;
@@ -22,6 +24,7 @@ mod normal;
 mod on_chain;
 mod opening;
 mod record;
+mod reestablish;
 mod shutting_down;
 mod signer;
 mod stage;
@@ -39,6 +42,7 @@ pub use view::HtlcView;
 pub use violation::{Rejection, Severity, Violation};
 
 use confirming::Confirming;
+use fallen_behind::FallenBehind;
 use funded::{Funded, LocalCommitment, Place};
 use normal::Normal;
 use on_chain::OnChain;
@@ -89,8 +93,10 @@ struct Base {
 enum Link {
     /// Messages flow.
     Online,
-    /// The connection broke, and `channel_reestablish` was not exchanged since.
+    /// There is no connection.
     Offline,
+    /// There is one, our `channel_reestablish` is sent, and the peer's is awaited.
+    Reestablishing,
 }
 
 /// Where the channel is in its life.
@@ -101,6 +107,7 @@ enum Phase {
     Confirming(Confirming),
     Normal(Normal),
     ShuttingDown(ShuttingDown),
+    FallenBehind(FallenBehind),
     OnChain(OnChain),
     /// Abandoned or resolved: to be forgotten.
     Done,
@@ -198,6 +205,7 @@ impl Phase {
             Phase::Confirming(phase) => phase.step(base, input, env, out),
             Phase::Normal(phase) => phase.step(base, input, env, out),
             Phase::ShuttingDown(phase) => phase.step(base, input, env, out),
+            Phase::FallenBehind(phase) => phase.step(base, input, env, out),
             Phase::OnChain(phase) => phase.step(base, input, env, out),
             Phase::Done => done(input),
         }
@@ -210,6 +218,7 @@ impl Phase {
             Phase::Confirming(phase) => OnChain::alone(base, phase.funded, why, out),
             Phase::Normal(phase) => OnChain::alone(base, phase.funded, why, out),
             Phase::ShuttingDown(phase) => OnChain::alone(base, phase.funded, why, out),
+            Phase::FallenBehind(phase) => Phase::FallenBehind(phase),
             Phase::OnChain(phase) => Phase::OnChain(phase),
             Phase::Done => Phase::Done,
         }
@@ -253,23 +262,19 @@ impl Base {
     }
 
     fn go_offline(&mut self, out: &mut Out) {
-        out.save |= self.is_online();
+        out.save |= self.link != Link::Offline;
         self.link = Link::Offline;
     }
 
     /// A message of the peer needs an established link (BOLT 2, "Message Retransmission").
-    fn online(&self, message: &'static str) -> Result<(), Violation> {
-        self.is_online().then_some(()).ok_or(Violation::BeforeReestablish { message })
+    fn online(&self, message: &'static str, env: &Env) -> Result<(), Violation> {
+        let heard = self.is_online() || env.plants(Mutant::ListenBeforeReestablish);
+        heard.then_some(()).ok_or(Violation::BeforeReestablish { message })
     }
 
     /// So does a command that sends something.
     fn commandable(&self) -> Result<(), Rejection> {
         self.is_online().then_some(()).ok_or(Rejection::Offline)
-    }
-
-    fn cannot_reestablish(&self, out: &mut Out) {
-        let data = b"channel_reestablish is not implemented yet: the channel stays offline".to_vec();
-        out.send(Message::Warning(Warning { channel_id: self.id, data }));
     }
 }
 

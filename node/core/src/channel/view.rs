@@ -1,6 +1,6 @@
 //! What can be seen of a channel from outside. Reads only.
 use super::stage::View;
-use super::{confirming, normal, on_chain, shutting_down};
+use super::{confirming, fallen_behind, normal, on_chain, shutting_down};
 use super::{Channel, ChannelConfig, Effect, Env, Funded, Limits, Phase, Watch};
 use crate::ids::{ChannelId, NodeId, PaymentHash, ShortChannelId};
 use crate::tx::{ChannelTerms, Commitment, Side};
@@ -33,6 +33,7 @@ impl Channel {
             Phase::Confirming(phase) => Some(&phase.funded),
             Phase::Normal(phase) => Some(&phase.funded),
             Phase::ShuttingDown(phase) => Some(&phase.funded),
+            Phase::FallenBehind(phase) => Some(&phase.funded),
             Phase::OnChain(phase) => Some(&phase.funded),
         }
     }
@@ -69,6 +70,7 @@ impl Channel {
             Phase::Confirming(_) => confirming::NAME,
             Phase::Normal(_) => normal::NAME,
             Phase::ShuttingDown(_) => shutting_down::NAME,
+            Phase::FallenBehind(_) => fallen_behind::NAME,
             Phase::OnChain(_) => on_chain::NAME,
             Phase::Done => "done",
         }
@@ -134,6 +136,7 @@ impl Channel {
             | Phase::Opening(_)
             | Phase::Confirming(_)
             | Phase::ShuttingDown(_)
+            | Phase::FallenBehind(_)
             | Phase::OnChain(_)
             | Phase::Done => Msat::ZERO,
         }
