@@ -91,6 +91,21 @@ mutants! {
     AcceptExpiredInvoice,
     /// The recipient takes an HTLC that leaves it less than its `min_final_cltv_expiry_delta` (BOLT 4, final node).
     AcceptLateFinalHtlc,
+    /// After a reconnection `commitment_signed` always comes before `revoke_and_ack`; the sound node keeps the order of the
+    /// first time (BOLT 2, "Message Retransmission").
+    SignatureBeforeRevocation,
+    /// What settles or refuses an HTLC and is not signed yet is forgotten when the link breaks; the sound node sends it again
+    /// (BOLT 2, "Message Retransmission").
+    ForgetProposedRemovals,
+    /// A `commitment_signed` that the peer did not get is not sent again; the sound node does (BOLT 2, "Message
+    /// Retransmission").
+    NoSignatureAgain,
+    /// A node that lost states, as its peer proved, closes alone with a revoked commitment; the sound node waits for the peer
+    /// (BOLT 2, "Message Retransmission").
+    BroadcastThoughFallenBehind,
+    /// Messages of the peer count before its `channel_reestablish`; the sound node warns and disconnects (BOLT 2, "Message
+    /// Retransmission").
+    ListenBeforeReestablish,
 }
 
 impl fmt::Display for Mutant {
