@@ -16,6 +16,7 @@ mod load;
 mod open;
 mod pay;
 mod prerequisites;
+mod replacement;
 mod routes;
 mod seed;
 mod timeouts;
