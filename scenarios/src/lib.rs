@@ -7,14 +7,18 @@ pub use leyden_harness::find;
 
 mod anchors;
 mod close;
+mod deadlines;
 mod dust;
 mod failures;
 mod fees;
+mod forwarding_dangers;
 mod lab;
+mod last_states;
 mod limits;
 mod load;
 mod open;
 mod pay;
+mod preimages;
 mod prerequisites;
 mod replacement;
 mod routes;
