@@ -3,6 +3,7 @@
 //! the wallet funds, and what is due is signed when asked for.
 #![allow(dead_code)] // each test target uses its own part
 
+pub mod chain;
 pub mod drive;
 
 use bitcoin::absolute::LockTime;
