@@ -1,8 +1,10 @@
 //! Whole nodes and peers that do not behave, and openings that come to nothing.
 mod node_world;
 
+use leyden_core::channel::OpenRequest;
 use leyden_core::ids::ChannelId;
 use leyden_core::node::{Action, Command, Event, Notice, Reply, Turn};
+use leyden_core::tx::ChannelType;
 use leyden_core::wire::{ErrorMessage, Message, Warning};
 use node_world::World;
 
@@ -66,7 +68,9 @@ fn unreadable_bytes_end_the_connection_and_nothing_else() {
 #[test]
 fn a_channel_that_the_wallet_cannot_fund_is_abandoned_by_both() {
     let mut world = World::new(2);
-    let request = world.open_request(1, 50_000_000, 0);
+    // With anchors the wallet's reserve would refuse it before the peer hears of it.
+    let channel_type = ChannelType::StaticRemotekey;
+    let request = OpenRequest { channel_type, ..world.open_request(1, 50_000_000, 0) };
     assert!(matches!(world.command(0, Command::Open(request)), Ok(Reply::Opening { .. })));
     let abandoned = |n| {
         world.notices.iter().any(|(at, notice)| *at == n && matches!(notice, Notice::ChannelAbandoned { .. }))
