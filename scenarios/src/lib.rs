@@ -11,6 +11,7 @@ mod failures;
 mod fees;
 mod limits;
 mod load;
+mod mempool;
 mod open;
 mod pay;
 mod prerequisites;

@@ -12,6 +12,7 @@
 
 pub mod code;
 mod coins;
+mod mempool;
 mod open;
 mod pay;
 mod route;
