@@ -8,7 +8,7 @@ use super::accept::{self, Fees, ScriptMemo};
 use super::coins::CoinView;
 use super::ledger::Ledger;
 use super::mempool::Mempool;
-use super::miner::{initial_blocks, topological};
+use super::miner::{initial_blocks, topological_by_id};
 use super::reject::Reject;
 use super::{block, package, room, Chain, ChainError, Tip};
 
@@ -95,7 +95,7 @@ impl Chain for EmbeddedChain {
     }
 
     fn mempool(&mut self) -> Result<Vec<Transaction>, ChainError> {
-        Ok(topological(self.pool.transactions().cloned().collect()))
+        Ok(topological_by_id(self.pool.transactions().map(|(txid, tx)| (txid, tx.clone())).collect()))
     }
 
     fn connect(&mut self, block: &Block) -> Result<(), ChainError> {
