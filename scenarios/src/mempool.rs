@@ -91,7 +91,7 @@ fn replacement_pays_for_what_it_puts_out(net: &mut Net) {
     }
     let (replacement, _) = spend(net, &coin, 1_011, Version::TWO);
     net.submit(&replacement);
-    assert_eq!(net.mempool(), [replacement.clone()]);
+    assert_eq!(net.mempool(), std::slice::from_ref(&replacement));
     net.mine(1);
     assert_eq!(net.mined_at(replacement.compute_txid()), Some(net.height()));
     net.expect_settlement();
@@ -102,7 +102,8 @@ fn replacement_pays_for_what_it_puts_out(net: &mut Net) {
 #[scenario]
 fn ephemeral_anchor_is_spent_in_its_package(net: &mut Net) {
     let [alices, bobs] = [net.coin("alice", 100_000), net.coin("bob", 50_000)];
-    let anchor = TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::from_bytes(vec![0x51, 2, 0x4e, 0x73]) };
+    let anchor =
+        TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::from_bytes(vec![0x51, 2, 0x4e, 0x73]) };
     let parent = |net: &mut Net, fee: u64| {
         let (mut tx, money) = spend(net, &alices, fee, Version(3));
         tx.output.push(anchor.clone());

@@ -88,7 +88,6 @@ fn the_shape_of_a_package_is_judged_first() {
     let parents: Vec<Transaction> = coins[..2].iter().map(|coin| run.spend(&[coin], 0, 2)).collect();
     let child = run.spend(&[&owned(&parents[0], 0), &owned(&parents[1], 0)], 2_000, 2);
     let stranger = run.spend(&[&coins[2]], 500, 2);
-    let rival = run.spend(&[&coins[0], &owned(&parents[1], 0)], 2_000, 2);
     let grandchild = run.spend(&[&owned(&child, 0)], 500, 2);
     let [one, two] = [parents[0].clone(), parents[1].clone()];
     let shapes = [
@@ -105,7 +104,6 @@ fn the_shape_of_a_package_is_judged_first() {
         assert!(verdicts.iter().all(|verdict| *verdict == refused(word)), "{verdicts:?}");
     }
     assert_eq!(run.chain.submit_package(&[]), Ok(Vec::new()));
-    let _ = rival;
     run.chain.step = "the right shape".to_owned();
     let package = [one, two, child];
     let verdicts = run.chain.submit_package(&package).expect("no failure");

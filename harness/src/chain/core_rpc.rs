@@ -401,9 +401,7 @@ fn package_verdict(answer: &Value, tx: &Transaction) -> Option<Result<Txid, Stri
     Some(match result["error"].as_str() {
         Some(error) if of_members => Err(reject_word(error)),
         Some(_) => Err(package),
-        None if result.get("other-wtxid").is_some() => {
-            Err("txn-same-nonwitness-data-in-mempool".to_owned())
-        }
+        None if result.get("other-wtxid").is_some() => Err("txn-same-nonwitness-data-in-mempool".to_owned()),
         None if result["fees"].get("effective-feerate").is_some() => Ok(tx.compute_txid()),
         None => Err("txn-already-in-mempool".to_owned()),
     })

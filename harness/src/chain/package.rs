@@ -73,9 +73,8 @@ fn check_form(package: &[Transaction]) -> Result<(), Reject> {
     let (Some((child, parents)), [parent_ids @ .., _]) = (package.split_last(), txids.as_slice()) else {
         return Ok(());
     };
-    let spends = |tx: &Transaction, txid: &Txid| {
-        tx.input.iter().any(|input| input.previous_output.txid == *txid)
-    };
+    let spends =
+        |tx: &Transaction, txid: &Txid| tx.input.iter().any(|input| input.previous_output.txid == *txid);
     let all_parents = parent_ids.iter().all(|txid| spends(child, txid));
     let related = parents.iter().any(|tx| parent_ids.iter().any(|txid| spends(tx, txid)));
     if !all_parents || related {
@@ -131,9 +130,9 @@ fn submit_together(
         truc::check_in_package(entry, &entries, pool).map_err(Fault::Whole)?;
     }
     let last = members.len() - 1;
-    let (fee, vsize) = entries.iter().fold((bitcoin::Amount::ZERO, 0), |(fee, vsize), entry| {
-        (fee + entry.fee, vsize + entry.vsize())
-    });
+    let (fee, vsize) = entries
+        .iter()
+        .fold((bitcoin::Amount::ZERO, 0), |(fee, vsize), entry| (fee + entry.fee, vsize + entry.vsize()));
     policy::check_feerate(fee, vsize, pool.floor.rate()).map_err(|reject| Fault::Member(last, reject))?;
     let conflicts: BTreeSet<Txid> =
         candidates.iter().flat_map(|candidate| candidate.conflicts.iter().copied()).collect();

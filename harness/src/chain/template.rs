@@ -51,11 +51,8 @@ pub fn choose(priced: Vec<Priced>, room: u64) -> Vec<Priced> {
 fn graph(priced: &[Priced]) -> Vec<Node> {
     let places: BTreeMap<Txid, usize> = priced.iter().map(|priced| priced.txid).zip(0..).collect();
     let node = |Priced { tx, fee, .. }: &Priced| {
-        let parents: BTreeSet<usize> = tx
-            .input
-            .iter()
-            .filter_map(|input| places.get(&input.previous_output.txid).copied())
-            .collect();
+        let parents: BTreeSet<usize> =
+            tx.input.iter().filter_map(|input| places.get(&input.previous_output.txid).copied()).collect();
         Node {
             fee: fee.to_sat() as i64,
             size: tx.weight().to_wu() as i64,

@@ -51,9 +51,8 @@ pub fn check_alone(
 /// One member of a package, parents first, against the others and the mempool.
 pub fn check_in_package(entry: &Entry, package: &[&Entry], pool: &Mempool) -> Result<(), Reject> {
     let txid = entry.tx.compute_txid();
-    let spends = |tx: &Transaction, txid: &Txid| {
-        tx.input.iter().any(|input| input.previous_output.txid == *txid)
-    };
+    let spends =
+        |tx: &Transaction, txid: &Txid| tx.input.iter().any(|input| input.previous_output.txid == *txid);
     let others: Vec<(Txid, &Transaction)> = package
         .iter()
         .map(|member| (member.tx.compute_txid(), &member.tx))

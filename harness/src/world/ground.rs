@@ -48,7 +48,8 @@ impl Ground {
             }
         };
         let miner = Miner::bootstrap(backend.chain())?;
-        let mut ground = Self { backend, miner, blocks: Vec::new(), swept: true, full: false, handed: Vec::new() };
+        let mut ground =
+            Self { backend, miner, blocks: Vec::new(), swept: true, full: false, handed: Vec::new() };
         for (height, block) in (1..).zip(initial_blocks()) {
             ground.note(height, block.clone());
         }
