@@ -1,5 +1,7 @@
 //! The embedded chain: a real regtest chain and mempool in memory, judged by the same rules as Core (libbitcoinconsensus for
 //! scripts; see `consensus`, `policy`, `accept`, `block`). No clock and no threads: the same calls give the same chain.
+//! One rule of Core's is not followed: when a reorg joins unconfirmed transactions to a cluster of more than 64, Core puts
+//! some of them out, and this chain keeps them all.
 use std::sync::OnceLock;
 
 use bitcoin::{Block, OutPoint, Transaction, TxOut, Txid};
