@@ -13,6 +13,7 @@ mod fees;
 mod lab;
 mod limits;
 mod load;
+mod mempool;
 mod open;
 mod pay;
 mod prerequisites;
