@@ -14,5 +14,6 @@ mod load;
 mod open;
 mod pay;
 mod prerequisites;
+mod reconnect;
 mod routes;
 mod seed;
