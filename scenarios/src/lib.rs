@@ -17,6 +17,7 @@ mod mempool;
 mod open;
 mod pay;
 mod prerequisites;
+mod reconnect;
 mod routes;
 mod seed;
 mod timeouts;
