@@ -16,7 +16,7 @@ pub use ground::Ground;
 pub use seat::{Notified, Offered};
 
 use crate::chain::ChainError;
-use crate::transcript::{Entry, Transcript, Verdict};
+use crate::transcript::{Cause, Entry, Transcript, Verdict};
 use bitcoin::{Transaction, Txid};
 use leyden_core::channel::{Channel, Env};
 use leyden_core::ids::{ChannelId, NodeId};
@@ -243,11 +243,13 @@ impl World {
     pub fn silence(&mut self, node: usize) {
         self.note(format!("{} falls silent", self.seats[node].name));
         self.links.silence(node);
+        self.transcript.turn(node, Cause::Silence);
     }
 
     /// The node takes part again; what was held back goes on its way.
     pub fn speak(&mut self, node: usize) {
         self.note(format!("{} speaks again", self.seats[node].name));
+        self.transcript.turn(node, Cause::Speech);
         for due in self.links.speak(node) {
             self.queue.push(self.now.saturating_add(LATENCY), due.node, due.what);
         }
@@ -376,6 +378,7 @@ impl World {
 
     /// One turn of a node: first save, then act.
     fn handle(&mut self, node: usize, event: Event) -> Result<(), WorldError> {
+        self.transcript.turn(node, Cause::of(&event, &self.ids));
         let seat = &mut self.seats[node];
         let env = Env::new(self.now, BlockHeight::new(seat.height), FEERATE);
         let Turn { save, actions, wake } = seat.node.handle(event, &env);
