@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// A node begins to work on something.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Turn {
-    /// Which node.
+    /// Which node; the first for what concerns all.
     pub node: usize,
     /// On what.
     pub cause: Cause,
@@ -40,11 +40,13 @@ pub enum Cause {
     },
     /// The chain grew.
     Block(Arc<NewBlock>),
-    /// The tip was taken out.
-    BlockGone {
+    /// The tip was taken out of the chain, before any node hears of it.
+    Unmined {
         /// Its height.
         height: u32,
     },
+    /// The node hears of it.
+    BlockGone,
     /// A transaction entered the mempool.
     Unconfirmed(Arc<Transaction>),
     /// Its owner asks for the end of a channel, together or alone.
@@ -69,10 +71,11 @@ impl Cause {
             Event::Disconnected { peer } => {
                 number(peer).map_or(Cause::Other, |peer| Cause::Disconnected { peer })
             }
-            Event::Message { peer, bytes } => number(peer)
-                .map_or(Cause::Other, |from| Cause::Message { from, bytes: bytes.clone() }),
+            Event::Message { peer, bytes } => {
+                number(peer).map_or(Cause::Other, |from| Cause::Message { from, bytes: bytes.clone() })
+            }
             Event::BlockConnected(block) => Cause::Block(block.clone()),
-            Event::BlockDisconnected { height } => Cause::BlockGone { height: height.get() },
+            Event::BlockDisconnected { .. } => Cause::BlockGone,
             Event::Unconfirmed(tx) => Cause::Unconfirmed(tx.clone()),
             Event::Command { command, .. } => match command {
                 Command::Close { channel, .. } | Command::ForceClose { channel } => {
@@ -133,7 +136,9 @@ mod tests {
             .happened()
             .map(|happened| match happened {
                 Happened::Turn(turn) => turn.node.to_string(),
-                Happened::Entry(entry) => format!("{entry:?}").chars().filter(|c| "onetw".contains(*c)).collect(),
+                Happened::Entry(entry) => {
+                    format!("{entry:?}").chars().filter(|c| "onetw".contains(*c)).collect()
+                }
             })
             .collect();
         assert_eq!(order.len(), 6);

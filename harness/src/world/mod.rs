@@ -330,6 +330,7 @@ impl World {
         self.drain()?;
         let height = self.ground.tip().height;
         self.ground.unmine()?;
+        self.transcript.turn(0, Cause::Unmined { height });
         self.note(format!("the block at height {height} is taken out of the chain"));
         for node in 0..self.seats.len() {
             self.queue.push(self.now, node, Happening::BlockGone { height });
