@@ -1,5 +1,5 @@
 //! I14, one peer's misbehaviour closes no channel with another: between two honest ends a commitment goes to the chain only
-//! when an owner asked for it or an HTLC's deadline is near.
+//! when an owner asked for it, an HTLC's deadline is near, or the other end has forgotten what it never saw mined.
 use super::replay::{Course, Handed};
 use super::{Broken, Evidence};
 
@@ -38,7 +38,8 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Broken> {
 }
 
 fn has_reason(course: &Course, handed: &Handed) -> bool {
-    let asked = course.asked.is_some_and(|asked| asked.place < handed.now.place);
+    let ended = [course.asked, course.abandoned].into_iter().flatten();
+    let asked = ended.into_iter().any(|ended| ended.place < handed.now.place);
     let end = course.end_of(handed.party).unwrap_or_default();
     let near = course.htlcs.iter().any(|htlc| {
         let settled = htlc.removal.and_then(|removal| removal.settled[end]);

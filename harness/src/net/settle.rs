@@ -3,7 +3,7 @@ use super::{ChannelRef, Net, NodeRef};
 use crate::checks::replay::Replay;
 use crate::checks::{self, Evidence, Excuse, Pushed};
 use crate::snapshot;
-use crate::transcript::Entry;
+use crate::transcript::{Entry, Transcript};
 use leyden_core::node::{Command, Notice};
 use leyden_core::units::{Msat, Sat};
 
@@ -126,7 +126,7 @@ impl Net {
         }
         let parties = settlement.parties.len();
         let mut evidence = Evidence {
-            replay: Replay::read(self.world.transcript(), &self.names),
+            replay: self.read_again(self.record()),
             payments: self.payment_evidence(),
             pushed: self.pushed(),
             dishonest: vec![false; parties],
@@ -149,6 +149,16 @@ impl Net {
             evidence.channels[channel.acceptor] += 1;
         }
         evidence
+    }
+
+    /// Everything that happened so far, for a look at more than its lines.
+    pub fn record(&self) -> &Transcript {
+        self.world.transcript()
+    }
+
+    /// Reads a record as the checks do; it may be one that a test has changed.
+    pub fn read_again(&self, record: &Transcript) -> Replay {
+        Replay::read(record, &self.names)
     }
 
     fn pushed(&self) -> Vec<Pushed> {

@@ -167,6 +167,8 @@ pub struct Course {
     pub landings: BTreeMap<Txid, Landing>,
     /// When an end's owner first asked for its end.
     pub asked: Option<Moment>,
+    /// When an end called it abandoned.
+    pub abandoned: Option<Moment>,
     /// Both ends' balances in the newest commitment of each end.
     newest: [[i128; 2]; 2],
     /// The newest HTLC of each key.
@@ -202,6 +204,7 @@ impl Course {
             spent: None,
             landings: BTreeMap::new(),
             asked: None,
+            abandoned: None,
             newest: [balances; 2],
             places: BTreeMap::new(),
         }

@@ -187,7 +187,14 @@ impl<'a> Walk<'a> {
             Entry::Notice { node, notice: Notice::ChannelResolved { channel } } => {
                 self.resolved(self.parties[*node], channel);
             }
-            _ => {}
+            Entry::Notice { notice: Notice::ChannelAbandoned { channel, .. }, .. } => {
+                // Before its funding is mined an end may forget a channel; then the other has to close it alone.
+                let now = self.now();
+                if let Some(course) = self.by_id.get(channel) {
+                    self.replay.courses[*course].abandoned.get_or_insert(now);
+                }
+            }
+            Entry::Block { .. } | Entry::Notice { .. } | Entry::Note { .. } => {}
         }
     }
 
@@ -290,7 +297,10 @@ impl<'a> Walk<'a> {
             self.replay.beach.connect(height, &block.block);
         }
         transactions.for_each(|tx| self.learn_from(party, tx));
-        self.note_late(party, height);
+        // A node that was down gets old blocks: what was late by then is no fault of it.
+        if height == self.replay.beach.height() {
+            self.note_late(party, height);
+        }
     }
 
     /// Looks at a transaction: an end of a channel, or a second stage.
@@ -351,7 +361,9 @@ impl<'a> Walk<'a> {
             let Some(end) = course.end_of(party) else { continue };
             let view = &course.views[end];
             let works = course.spent.is_none() && !view.over;
-            if view.is_empty() || !works || !self.linked.contains(&(party, course.ends[1 - end])) {
+            let peer = course.ends[1 - end];
+            let linked = self.linked.contains(&(party, peer)) && self.linked.contains(&(peer, party));
+            if view.is_empty() || !works || !linked {
                 continue;
             }
             for place in view.unanswered(end).filter_map(|key| course.place(key)) {
