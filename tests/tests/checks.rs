@@ -16,15 +16,15 @@ type Look = fn(&mut Net);
 
 thread_local! {
     /// The scenario to run, and what is then looked at.
-    static INSIDE: Cell<Option<(fn(&mut Net), Look)>> = const { Cell::new(None) };
+    static INSIDE: Cell<Option<[Look; 2]>> = const { Cell::new(None) };
 }
 
 /// Runs a scenario of the catalogue in the embedded world; `look` comes after its last line.
 fn after(name: &str, look: Look) {
     let scenario = find(name).unwrap_or_else(|error| panic!("{error}"));
-    INSIDE.set(Some((scenario.function, look)));
+    INSIDE.set(Some([scenario.function, look]));
     let with_look = |net: &mut Net| {
-        let (scenario, look) = INSIDE.get().expect("it was set before the run");
+        let [scenario, look] = INSIDE.get().expect("it was set before the run");
         scenario(net);
         look(net);
     };

@@ -22,6 +22,9 @@ struct Opening {
     accept: Option<Box<AcceptChannel>>,
 }
 
+/// Messages on their way from one node to another, in order: bytes and meaning.
+type Flight<'a> = VecDeque<(&'a [u8], Message)>;
+
 /// The walk, as far as it came.
 pub(super) struct Walk<'a> {
     names: &'a Names,
@@ -36,7 +39,7 @@ pub(super) struct Walk<'a> {
     by_landing: BTreeMap<Txid, usize>,
     seen: BTreeSet<Txid>,
     /// On their way, by sender and recipient.
-    flights: BTreeMap<(usize, usize), VecDeque<(&'a [u8], Message)>>,
+    flights: BTreeMap<(usize, usize), Flight<'a>>,
     /// Incoming HTLCs of each party by hash, to find what was forwarded.
     pub(super) incoming: BTreeMap<(usize, leyden_core::ids::PaymentHash), Vec<super::HtlcRef>>,
     linked: BTreeSet<(usize, usize)>,
