@@ -3,6 +3,9 @@
 
 mod describe;
 mod ladder;
+mod turns;
+
+pub use turns::{Cause, Happened, Turn};
 
 use crate::names::Names;
 use bitcoin::{Transaction, Txid};
@@ -85,6 +88,8 @@ impl Verdict {
 #[derive(Clone, Default, Debug)]
 pub struct Transcript {
     entries: Vec<(Timestamp, Entry)>,
+    /// Never written out.
+    turns: Vec<Turn>,
 }
 
 impl Transcript {

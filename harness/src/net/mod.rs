@@ -32,6 +32,7 @@ pub use route::Route;
 pub use spend::Spend;
 
 use crate::catalogue::Scenario;
+use crate::checks::Excuse;
 use crate::names::{Names, NodeParty, Party};
 use crate::run::Cause;
 use crate::settlement::{grouped, Settlement};
@@ -74,6 +75,10 @@ struct NodeData {
     config: NodeConfig,
     /// Kept for nothing but the settlement: dust that the scenario lets it burn.
     allowed_dust: u64,
+    /// The checks do not hold for it.
+    dishonest: bool,
+    /// What it may pay the miners, if the scenario says.
+    fee_budget: Option<Sat>,
 }
 
 /// The handle.
@@ -97,6 +102,8 @@ pub struct Net {
     notices_read: usize,
     /// The highest feerate that the scenario asked for, in sat per 1000 weight.
     highest_feerate: u32,
+    /// Checks that the scenario expects to fail.
+    excuses: Vec<Excuse>,
     expected: bool,
     /// The check or snapshot that ended the run.
     noticed: Option<Cause>,
@@ -131,6 +138,7 @@ impl Net {
             resolved: BTreeSet::new(),
             notices_read: 0,
             highest_feerate: FEERATE.get(),
+            excuses: Vec::new(),
             expected: false,
             noticed: None,
         })
@@ -186,7 +194,14 @@ impl Net {
         let node = NodeParty { seed: seed.clone(), to_self_delay };
         let party = self.names.add_party(Party { name: name.into(), node: Some(node) });
         let number = self.world.add_node(name, seed, config.clone());
-        self.nodes.push(NodeData { name: name.into(), party, config, allowed_dust: 0 });
+        self.nodes.push(NodeData {
+            name: name.into(),
+            party,
+            config,
+            allowed_dust: 0,
+            dishonest: false,
+            fee_budget: None,
+        });
         let known = self.network.clone();
         for channel in known {
             self.done(NodeRef(number), Command::LearnChannel(channel));
