@@ -50,6 +50,32 @@ fn preimage_at_a_broken_link_completes_after_reconnect(net: &mut Net) {
     net.expect_settlement();
 }
 
+/// C knows two preimages when its link to B breaks: one is signed for, the other waits for the revocation. Neither is lost.
+#[scenario(formats = "static_remotekey anchors")]
+fn two_preimages_at_a_broken_link(net: &mut Net) {
+    let ([alice, bob, carol, dave], channels) = line(net);
+    let [erin] = net.nodes(["erin"]);
+    net.open(carol, erin, Open::sat(1_000_000));
+    let payments = [dave, erin].map(|to| {
+        net.silence(to);
+        net.start_pay(alice, to, AMOUNT)
+    });
+    net.run();
+    net.silence(bob);
+    net.speak(dave);
+    net.speak(erin);
+    net.disconnect(bob, carol);
+    net.speak(bob);
+    payments.into_iter().for_each(|payment| net.expect_pending(payment));
+    net.connect(bob, carol);
+    payments.into_iter().for_each(|payment| net.expect_success(payment));
+    for channel in channels {
+        net.expect_no_htlcs(channel);
+    }
+    net.settle();
+    net.expect_settlement();
+}
+
 /// A refusal meets a broken link on its way back: nothing moved, and the sender learns it after the reconnection.
 #[scenario]
 fn refusal_at_a_broken_link_arrives_after_reconnect(net: &mut Net) {
