@@ -18,6 +18,9 @@ const LOST: [&str; 5] = [
     "replacement-adds-unconfirmed",
 ];
 
+/// Core's words for a transaction that pays too little by itself: its child lifts it when both are handed in together.
+const TOO_CHEAP: [&str; 2] = ["mempool min fee not met", "min relay fee not met"];
+
 /// Every transaction that an honest party handed in.
 pub(super) fn check(evidence: &Evidence) -> Vec<Broken> {
     let replay = &evidence.replay;
@@ -45,7 +48,17 @@ fn refused<'a>(evidence: &Evidence, handed: &'a Handed) -> Option<&'a str> {
     let beach = &evidence.replay.beach;
     let rival = |input| beach.has_rival(input, handed.txid, handed.now.place);
     let lost = LOST.iter().any(|lost| word.starts_with(lost)) && handed.inputs.iter().any(rival);
-    (!lost).then_some(word.as_str())
+    (!lost && !lifted(evidence, handed, word)).then_some(word.as_str())
+}
+
+/// Whether the chain took it at the same height after all, with its child.
+fn lifted(evidence: &Evidence, handed: &Handed, word: &str) -> bool {
+    let again = |other: &&Handed| {
+        (other.party, other.txid, other.now.height) == (handed.party, handed.txid, handed.now.height)
+            && other.verdict == Verdict::Taken
+    };
+    TOO_CHEAP.iter().any(|cheap| word.starts_with(cheap))
+        && evidence.replay.handed.iter().any(|other| again(&other))
 }
 
 #[cfg(test)]
@@ -79,6 +92,15 @@ mod tests {
         assert!(broken.text.contains("refuses bob's tx 01010101 at height 59: bad-txns"), "{broken}");
         spend_by_another(&mut lost);
         assert_eq!(check(&evidence_of(lost)), []);
+    }
+
+    #[test]
+    fn a_parent_that_its_child_lifts_is_no_fault() {
+        let mut cheap = refused("mempool min fee not met");
+        assert_eq!(check(&evidence_of(cheap.clone())).len(), 1);
+        let taken = Handed { verdict: Verdict::Taken, ..cheap.handed[0].clone() };
+        cheap.handed.push(taken);
+        assert_eq!(check(&evidence_of(cheap)), []);
     }
 
     #[test]
