@@ -136,3 +136,16 @@ pub(crate) fn penalties(net: &mut Net) -> Vec<(String, bitcoin::Txid)> {
     let all = labels.zip(waiting.iter().map(bitcoin::Transaction::compute_txid));
     all.filter(|(label, _)| label.contains("BR")).collect()
 }
+
+/// What a transaction in the mempool pays that spends what is mined, in sat per 1000 weight.
+pub(crate) fn feerate(net: &mut Net, txid: bitcoin::Txid) -> u64 {
+    let waiting = net.mempool();
+    let tx = waiting.iter().find(|tx| tx.compute_txid() == txid).expect("it waits in the mempool");
+    let mut fee = 0;
+    for input in &tx.input {
+        let spent = net.chain().unspent(input.previous_output).expect("the chain answers");
+        fee += spent.expect("what it spends is mined").0.value.to_sat();
+    }
+    fee -= tx.output.iter().map(|output| output.value.to_sat()).sum::<u64>();
+    fee * 1000 / tx.weight().to_wu()
+}
