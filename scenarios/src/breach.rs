@@ -70,7 +70,6 @@ fn revoked_second_stage_is_taken(net: &mut Net) {
         let old = ground.old(net, cheat, 1);
         net.broadcast_with_second_stages(ground.mallory, old);
     }
-    mine_without_penalties(net, 3);
     net.settle();
     ground.expect_nothing_for_mallory(net);
     net.expect_settlement();
@@ -86,7 +85,6 @@ fn revoked_second_stages_in_one_transaction(net: &mut Net) {
         let old = ground.old(net, cheat, 3);
         net.broadcast_with_aggregated_stages(ground.mallory, old);
     }
-    mine_without_penalties(net, 2);
     net.settle();
     ground.expect_nothing_for_mallory(net);
     net.expect_settlement();

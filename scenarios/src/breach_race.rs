@@ -42,7 +42,8 @@ fn victim_restarts_between_breach_and_penalty(net: &mut Net) {
     net.expect_settlement();
 }
 
-/// The victim sleeps until the second last block before Mallory's delay is over, and wins.
+/// The victim sleeps until the second last block before Mallory's delay is over, and wins: for so late a block it pays most of what
+/// Mallory had.
 #[scenario(formats = "static_remotekey anchors", mutants = "no_penalty_on_to_local")]
 fn victim_wakes_one_block_before_the_delay_ends(net: &mut Net) {
     let ground = Ground::new(net, &[WAYS[0], WAYS[2]]);
@@ -117,7 +118,8 @@ fn second_stages_break_one_penalty_after_the_other(net: &mut Net) {
     net.feerate_of(victim, 1_000);
     net.mine_these(vec![he]);
     let second = least_offered(net);
-    assert!(second >= first, "{first} was offered, then {second} sat per 1000 weight");
+    // Signatures differ in length by a byte or two.
+    assert!(second + 10 >= first, "{first} was offered, then {second} sat per 1000 weight");
     while net.height() < timeouts[0].lock_time.to_consensus_u32() {
         mine_without_penalties(net, 1);
     }

@@ -8,8 +8,8 @@ pub(crate) const DELAY: u16 = 30;
 pub(crate) const CAPACITY: u64 = 1_000_000;
 /// What moves between two states.
 pub(crate) const AMOUNT: Msat = sat(100_000);
-/// More blocks than any HTLC of a direct payment lives.
-pub(crate) const EXPIRED: u32 = 60;
+/// More blocks than any HTLC of a payment over two hops lives.
+pub(crate) const EXPIRED: u32 = 100;
 
 /// One way to cheat.
 #[derive(Clone, Copy)]
@@ -77,12 +77,17 @@ impl Ground {
         }
     }
 
-    /// In each channel so many payments are pending together, and then they arrive.
+    /// In each channel so many payments are pending together, and then they arrive: at a node behind the one that is paid, which
+    /// is silent for a while.
     pub fn pay_together(&self, net: &mut Net, count: usize) {
-        for cheat in &self.cheats {
-            let (from, to) = self.direction(cheat);
+        for (cheat, name) in self.cheats.iter().zip(["wim", "xena", "yves", "zoe"]) {
+            let (from, over) = self.direction(cheat);
+            let [to] = net.nodes([name]);
+            net.open(over, to, Open::sat(CAPACITY));
+            net.silence(to);
             let payments: Vec<Payment> = (0..count).map(|_| net.start_pay(from, to, AMOUNT)).collect();
             net.run();
+            net.speak(to);
             payments.into_iter().for_each(|payment| net.expect_success(payment));
         }
     }
@@ -112,13 +117,16 @@ impl Ground {
         let line = settlement.parties.iter().find(|line| line.name == "mallory");
         let line = line.expect("mallory is a party");
         let (start, end) = (line.start.get(), line.end.get());
-        assert!(end + opened <= start, "mallory began with {start} sat, put {opened} in, and ends with {end}");
+        assert!(
+            end + opened <= start,
+            "mallory began with {start} sat, put {opened} in, and ends with {end}"
+        );
     }
 }
 
 /// The checks do not count a cheater's loss as one.
 pub(crate) fn may_lose(net: &mut Net, cheater: NodeRef) {
-    net.allow_dust(cheater, 4 * CAPACITY);
+    net.allow_dust(cheater, 200 * CAPACITY);
 }
 
 /// Mines this many blocks without any penalty: somebody pays the miners for that.

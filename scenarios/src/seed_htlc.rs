@@ -60,6 +60,51 @@ fn seed_c2b_without_r(net: &mut Net) {
     net.expect_settlement();
 }
 
+/// The other way round, B pays A. A publishes C2a and proves R: HE and HERD are hers.
+#[scenario(formats = "static_remotekey anchors")]
+fn seed_other_way_c2a_with_r(net: &mut Net) {
+    let (alice, _, channel, payment) = locked_by_b(net, Proof::Held);
+    net.force_close(alice, channel);
+    net.settle();
+    net.expect_success(payment);
+    assert_eq!(net.height_of("HERD2a"), net.height_of("HE2a") + u32::from(SEQ));
+    net.expect_settlement();
+}
+
+/// The other way round: A publishes C2a without R, and B takes the 0.1 back after three days (HTD).
+#[scenario(formats = "static_remotekey anchors", mutants = "no_timeout_on_chain")]
+fn seed_other_way_c2a_without_r(net: &mut Net) {
+    let (alice, _, channel, _) = locked_by_b(net, Proof::None);
+    let expiry = net.offered()[0].cltv_expiry.get();
+    net.force_close(alice, channel);
+    net.settle();
+    assert_eq!(net.height_of("HTD2a"), expiry + 1, "after three days");
+    net.expect_settlement();
+}
+
+/// The other way round: B publishes C2b, and A proves R (HED).
+#[scenario(formats = "static_remotekey anchors")]
+fn seed_other_way_c2b_with_r(net: &mut Net) {
+    let (_, bob, channel, payment) = locked_by_b(net, Proof::Held);
+    net.force_close(bob, channel);
+    net.settle();
+    net.expect_success(payment);
+    assert_eq!(net.height_of("HED2b"), net.height_of("C2b") + 1);
+    net.expect_settlement();
+}
+
+/// The other way round: B publishes C2b, A has no R. After three days HT is valid, and HTRD seq=1000 later.
+#[scenario(formats = "static_remotekey anchors", mutants = "no_timeout_on_chain")]
+fn seed_other_way_c2b_without_r(net: &mut Net) {
+    let (_, bob, channel, _) = locked_by_b(net, Proof::None);
+    let expiry = net.offered()[0].cltv_expiry.get();
+    net.force_close(bob, channel);
+    net.settle();
+    assert_eq!(net.height_of("HT2b"), expiry + 1, "after three days");
+    assert_eq!(net.height_of("HTRD2b"), expiry + 1 + u32::from(SEQ));
+    net.expect_settlement();
+}
+
 /// A publishes the old C1a, which is better for her: B takes her 0.5 (BR) beside his own (D).
 #[scenario(formats = "static_remotekey anchors", mutants = "no_penalty_on_to_local")]
 fn seed_old_c1a_is_punished(net: &mut Net) {
@@ -73,7 +118,7 @@ fn seed_old_c1a_is_punished(net: &mut Net) {
 fn seed_old_c2a_is_punished(net: &mut Net) {
     let (alice, _, channel) = updated(net);
     lies(net, alice, channel, 2, false);
-    assert!(net.find_transaction("BR2a+HBR2a").is_some());
+    expect(net, &["BR2a", "HBR2a"]);
     net.expect_settlement();
 }
 
@@ -83,7 +128,7 @@ fn seed_old_c2a_with_ht_is_punished(net: &mut Net) {
     let (alice, _, channel) = updated(net);
     net.mine(THREE_DAYS + 1);
     lies(net, alice, channel, 2, true);
-    assert!(net.find_transaction("HTBR2a").is_some());
+    expect(net, &["HTBR2a"]);
     net.expect_settlement();
 }
 
@@ -92,7 +137,7 @@ fn seed_old_c2a_with_ht_is_punished(net: &mut Net) {
 fn seed_old_c2b_is_punished(net: &mut Net) {
     let (_, bob, channel) = updated(net);
     lies(net, bob, channel, 2, false);
-    assert!(net.find_transaction("BR2b+HBR2b").is_some());
+    expect(net, &["BR2b", "HBR2b"]);
     net.expect_settlement();
 }
 
@@ -101,16 +146,16 @@ fn seed_old_c2b_is_punished(net: &mut Net) {
 fn seed_old_c2b_with_he_is_punished(net: &mut Net) {
     let (_, bob, channel) = updated(net);
     lies(net, bob, channel, 2, true);
-    assert!(net.find_transaction("HEBR2b").is_some());
+    expect(net, &["HEBR2b"]);
     net.expect_settlement();
 }
 
-/// What B has to claim the HTLC with.
+/// What the payee has to claim the HTLC with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Proof {
-    /// R; his message with it never reaches A.
+    /// R; the message with it never reaches the payer.
     Held,
-    /// Nothing: A locked to a hash that he does not know. His refusal never reaches A.
+    /// Nothing: the payer locked to a hash that nobody knows. The refusal never reaches it.
     None,
 }
 
@@ -123,20 +168,33 @@ fn half_each(net: &mut Net) -> (NodeRef, NodeRef, ChannelRef) {
     (alice, bob, channel)
 }
 
-/// C2: the HTLC is pending in both commitments.
+/// C2: the HTLC that A pays is pending in both commitments.
 fn locked(net: &mut Net, proof: Proof) -> (NodeRef, NodeRef, ChannelRef, Payment) {
     let (alice, bob, channel) = half_each(net);
+    let payment = lock(net, channel, [alice, bob], proof);
+    net.expect_channel(channel, sat(BTC * 4 / 10), sat(BTC * 5 / 10));
+    (alice, bob, channel, payment)
+}
+
+/// The same with B as the payer.
+fn locked_by_b(net: &mut Net, proof: Proof) -> (NodeRef, NodeRef, ChannelRef, Payment) {
+    let (alice, bob, channel) = half_each(net);
+    let payment = lock(net, channel, [bob, alice], proof);
+    net.expect_channel(channel, sat(BTC * 5 / 10), sat(BTC * 4 / 10));
+    (alice, bob, channel, payment)
+}
+
+fn lock(net: &mut Net, channel: ChannelRef, [payer, payee]: [NodeRef; 2], proof: Proof) -> Payment {
     for kind in [Kind::UpdateFulfillHtlc, Kind::UpdateFailHtlc] {
-        net.on_message(bob, alice, kind, Fault::Hold);
+        net.on_message(payee, payer, kind, Fault::Hold);
     }
-    let invoice = net.invoice_with_delta(bob, LOCKED, Some(THREE_DAYS));
-    let route = net.route(alice, &[channel], &invoice);
+    let invoice = net.invoice_with_delta(payee, LOCKED, Some(THREE_DAYS));
+    let route = net.route(payer, &[channel], &invoice);
     let route = if proof == Proof::None { route.with_wrong_hash() } else { route };
     let payment = net.start_pay_route(&route);
     net.run();
     net.expect_pending(payment);
-    net.expect_channel(channel, sat(BTC * 4 / 10), sat(BTC * 5 / 10));
-    (alice, bob, channel, payment)
+    payment
 }
 
 /// C3: 0.4 and 0.6, since the HTLC of three days was settled.
@@ -154,7 +212,6 @@ fn lies(net: &mut Net, holder: NodeRef, channel: ChannelRef, n: u64, stages: boo
     let old = net.state_at(holder, channel, n);
     if stages {
         net.broadcast_with_second_stages(holder, old);
-        crate::cheat::mine_without_penalties(net, 3);
     } else {
         net.broadcast(holder, old);
     }
@@ -164,4 +221,13 @@ fn lies(net: &mut Net, holder: NodeRef, channel: ChannelRef, n: u64, stages: boo
     let settlement = net.settlement();
     let line = settlement.parties.iter().find(|line| line.name == name).expect("the holder is a party");
     assert!(line.end.get() + put_in <= line.start.get(), "{name} has nothing of the channel");
+}
+
+/// Each of these names is a transaction's on the chain, or a part of one.
+fn expect(net: &mut Net, names: &[&str]) {
+    let settlement = net.settlement();
+    for name in names {
+        let mut seeds = settlement.transactions.iter().flat_map(|tx| tx.seed.split('+'));
+        assert!(seeds.any(|seed| seed == *name), "no {name} is on the chain");
+    }
 }

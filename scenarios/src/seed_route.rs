@@ -13,10 +13,14 @@ const CAPACITY: u64 = 1_000_000;
 #[scenario(formats = "static_remotekey anchors")]
 fn seed_r_is_pulled_back_hop_by_hop(net: &mut Net) {
     let (nodes, channels) = line(net);
-    let (payment, _) = lock(net, &nodes, &channels);
-    net.speak(nodes[3]);
+    let (payment, _) = lock(net, &nodes, &channels, true);
+    net.release(nodes[3], nodes[2]);
     net.expect_success(payment);
-    assert_eq!(net.fee(payment), msat(11_000 + 11_001), "carol's fee on 100,000 sat, bob's on what carol wants");
+    assert_eq!(
+        net.fee(payment),
+        msat(11_000 + 11_001),
+        "carol's fee on 100,000 sat, bob's on what carol wants"
+    );
     let amounts = [100_022_001, 100_011_000, 100_000_000];
     for (channel, amount) in channels.into_iter().zip(amounts) {
         net.expect_channel(channel, msat(CAPACITY * 1000 - amount), msat(amount));
@@ -31,12 +35,11 @@ fn seed_r_is_pulled_back_hop_by_hop(net: &mut Net) {
 fn seed_r_is_pulled_back_on_the_chain(net: &mut Net) {
     let (nodes, channels) = line(net);
     let [_, bob, carol, dave] = nodes;
-    let (payment, _) = lock(net, &nodes, &channels);
+    let (payment, _) = lock(net, &nodes, &channels, true);
     for (payer, payee) in [(carol, dave), (bob, carol), (nodes[0], bob)] {
         net.on_message(payee, payer, Kind::UpdateFulfillHtlc, Fault::Hold);
         net.blind(payer);
     }
-    net.speak(dave);
     for (number, payee) in [(2, dave), (1, carol), (0, bob)] {
         net.force_close(payee, channels[number]);
         net.mine(3);
@@ -50,7 +53,7 @@ fn seed_r_is_pulled_back_on_the_chain(net: &mut Net) {
 #[scenario(formats = "static_remotekey anchors", mutants = "no_timeout_on_chain fails_upstream_at_once")]
 fn seed_without_r_the_last_lock_runs_out_first(net: &mut Net) {
     let (nodes, channels) = line(net);
-    let (payment, expiries) = lock(net, &nodes, &channels);
+    let (payment, expiries) = lock(net, &nodes, &channels, false);
     let begin = net.height();
     while is_pending(net, payment) {
         net.mine(1);
@@ -59,7 +62,8 @@ fn seed_without_r_the_last_lock_runs_out_first(net: &mut Net) {
     assert_eq!(timeout, expiries[2] + 3, "C waits a block for D, and its commitment and HT take one each");
     assert_eq!(net.height(), timeout + 5, "and is sure of it when it is six deep");
     let blocks = u64::from(net.height() - begin);
-    assert_eq!(locked(net, blocks), msat((100_022_001 + 100_011_000 + 100_000_000) * blocks));
+    assert_eq!(blocks, 152, "a day and eight blocks");
+    assert_eq!(locked(net, blocks), msat(300_033_001 * 152), "45.6 million sat·blocks for 100,000 sat");
     net.settle();
     net.expect_settlement();
 }
@@ -68,7 +72,7 @@ fn seed_without_r_the_last_lock_runs_out_first(net: &mut Net) {
 #[scenario(formats = "static_remotekey anchors", mutants = "no_timeout_on_chain")]
 fn seed_without_r_every_lock_runs_out_from_the_back(net: &mut Net) {
     let (nodes, channels) = line(net);
-    let (payment, expiries) = lock(net, &nodes, &channels);
+    let (payment, expiries) = lock(net, &nodes, &channels, false);
     nodes[..3].iter().for_each(|node| net.silence(*node));
     net.mine(3 * DAY + 20);
     let names = ["alice-bob/HT2a", "bob-carol/HT2a", "carol-dave/HT2a"];
@@ -84,7 +88,7 @@ fn seed_without_r_every_lock_runs_out_from_the_back(net: &mut Net) {
 /// B is silent for ever with A's HTLC: A takes it back on the chain after three days, and pays over E, who is dearer.
 #[scenario(formats = "static_remotekey anchors", mutants = "no_timeout_on_chain")]
 fn seed_silent_hop_for_ever_and_a_second_route(net: &mut Net) {
-    let (nodes, channels) = line(net);
+    let (nodes, _) = line(net);
     let [alice, bob, _, dave] = nodes;
     let mut dear = NodeConfig::default();
     dear.forward.fee_base = sat(50);
@@ -106,8 +110,8 @@ fn seed_silent_hop_for_ever_and_a_second_route(net: &mut Net) {
     let blocks = u64::from(net.height() - begin);
     assert_eq!(net.height(), net.height_of("alice-bob/HT2a") + 5, "six deep");
     assert_eq!(net.fee(payment), msat(50_000 + 10_000), "erin's 50 sat and 100 ppm");
-    net.note(format!("{} sat·blocks of A were locked", 100_022 * blocks));
-    let _ = channels;
+    let mine = net.offered()[0].amount.get();
+    assert_eq!(mine * blocks, 100_022_001 * 440, "A's money was locked for three days and a little more");
     net.settle();
     net.expect_settlement();
 }
@@ -121,13 +125,22 @@ fn line(net: &mut Net) -> ([NodeRef; 4], [ChannelRef; 3]) {
     (nodes, channels)
 }
 
-/// Three HTLCs stand, D does not answer. When each of them runs out.
-fn lock(net: &mut Net, nodes: &[NodeRef; 4], channels: &[ChannelRef; 3]) -> (Payment, [u32; 3]) {
-    net.silence(nodes[3]);
+/// Three HTLCs stand; what D says to them does not reach C: R, or that it knows none. When each of them runs out.
+fn lock(
+    net: &mut Net,
+    nodes: &[NodeRef; 4],
+    channels: &[ChannelRef; 3],
+    proven: bool,
+) -> (Payment, [u32; 3]) {
+    for kind in [Kind::UpdateFulfillHtlc, Kind::UpdateFailHtlc] {
+        net.on_message(nodes[3], nodes[2], kind, Fault::Hold);
+    }
     let invoice = net.invoice_with_delta(nodes[3], AMOUNT, Some(DAY));
     let route = net.route(nodes[0], channels, &invoice);
+    let route = if proven { route } else { route.with_wrong_hash() };
     let payment = net.start_pay_route(&route);
     net.run();
+    net.expect_pending(payment);
     let expiries = [0, 1, 2].map(|hop| net.offered()[hop].cltv_expiry.get());
     let days = expiries.map(|expiry| expiry - net.height());
     assert_eq!(days, [3 * DAY, 2 * DAY, DAY], "three days, two days, one day");
