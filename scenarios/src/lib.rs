@@ -6,6 +6,10 @@ pub mod cli;
 pub use leyden_harness::find;
 
 mod anchors;
+mod breach;
+mod breach_race;
+mod breach_reorg;
+mod cheat;
 mod close;
 mod dust;
 mod failures;
@@ -20,4 +24,6 @@ mod prerequisites;
 mod reconnect;
 mod routes;
 mod seed;
+mod seed_htlc;
+mod seed_route;
 mod timeouts;
