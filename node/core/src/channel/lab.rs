@@ -37,6 +37,14 @@ mutants! {
     FailsUpstreamAtOnce,
     /// An HTLC whose preimage the peer gave is failed upstream when the mined commitment has no output for it.
     FailsFulfilledHtlcs,
+    /// A refusal is carried upstream as soon as it is read, though the peer may still publish a commitment that holds the HTLC
+    /// (BOLT 2, "Forwarding HTLCs").
+    FailsBeforeIrrevocable,
+    /// HTLCs of one id in the two directions of a channel are taken for each other on the chain.
+    ConfusesDirections,
+    /// A forward whose hash is that of an own invoice, and that fails downstream, is claimed upstream with the invoice's preimage:
+    /// whoever sent it has a proof of payment for nothing.
+    ClaimsForwardWithOwnInvoice,
     /// A preimage that the peer shows on the chain is not carried upstream.
     IgnoresPreimagesOnChain,
     /// A preimage is taken from blocks only, not from the mempool.

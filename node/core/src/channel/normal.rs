@@ -1,10 +1,12 @@
 //! Normal operation: updates and signatures in both directions. The ladders stand in `funded` and `stage`.
 use super::on_chain::{self, OnChain};
 use super::reestablish::Standing;
+use super::signer::Signer;
 use super::{
-    Base, Command, Confirmed, Effect, Env, FallenBehind, Funded, Input, Mutant, Out, Phase, Rejection,
-    ShuttingDown, Stop, Violation,
+    Base, Command, Confirmed, Effect, Env, FallenBehind, Funded, Input, Mutant, Origin, Out, Phase, Refusal,
+    Rejection, ShuttingDown, Stop, Violation,
 };
+use crate::ids::Preimage;
 use crate::tx::Side;
 use crate::units::BlockHeight;
 use crate::wire::Message;
@@ -147,7 +149,38 @@ impl Funded {
         out: &mut Out,
     ) -> Result<(), Violation> {
         base.online("an update", env)?;
-        let signer = &mut base.signer;
+        let fulfilled =
+            if env.plants(Mutant::FailsFulfilledHtlcs) { self.ledger.fulfilled() } else { vec![] };
+        self.take_update(&mut base.signer, message, env, out)?;
+        if env.plants(Mutant::FailsFulfilledHtlcs) {
+            self.tell_late(fulfilled, out);
+        }
+        match message {
+            Message::UpdateFailHtlc(message) if env.plants(Mutant::FailsBeforeIrrevocable) => {
+                let origin = self.ledger.find(Side::Local, message.id).and_then(|htlc| htlc.origin);
+                let refusal = Refusal::Encrypted(message.reason.clone());
+                out.effects.extend(origin.map(|origin| Effect::Failed { origin, refusal }));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What a planted bug does with R: it goes upstream once the removal is irrevocable.
+    fn tell_late(&self, before: Vec<(Origin, Preimage)>, out: &mut Out) {
+        let left = self.ledger.fulfilled();
+        let gone = before.into_iter().filter(|one| !left.contains(one));
+        out.effects.retain(|effect| !matches!(effect, Effect::Fulfilled { .. }));
+        out.effects.extend(gone.map(|(origin, preimage)| Effect::Fulfilled { origin, preimage }));
+    }
+
+    fn take_update(
+        &mut self,
+        signer: &mut Signer,
+        message: &Message,
+        env: &Env,
+        out: &mut Out,
+    ) -> Result<(), Violation> {
         match message {
             Message::UpdateAddHtlc(message) => self.on_update_add_htlc(message),
             Message::UpdateFulfillHtlc(message) => self.on_update_fulfill_htlc(message, out),

@@ -153,7 +153,8 @@ impl Node {
     /// Coins for a transaction that cannot pay for itself. Those that other transactions of ours wait with are left alone; if
     /// there are too few, the channel asks again at the next block.
     fn give_fee_inputs(&mut self, id: ChannelId, needed: &FeeInputs, draft: &mut Draft) {
-        let used: Vec<OutPoint> = self.channels.values().flat_map(Channel::fee_coins).collect();
+        let waiting = self.channels.values().flat_map(Channel::fee_coins);
+        let used: Vec<OutPoint> = waiting.chain(draft.lent_coins()).collect();
         let bill = Bill {
             tx: &needed.tx,
             weight: needed.weight,

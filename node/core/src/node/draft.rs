@@ -6,6 +6,7 @@ use crate::channel::{Command, Env};
 use crate::ids::{ChannelId, NodeId, PaymentHash};
 use crate::units::CommitmentNumber;
 use crate::wire::Message;
+use bitcoin::OutPoint;
 use std::collections::{BTreeSet, VecDeque};
 
 /// Everything that one event led to so far.
@@ -43,6 +44,15 @@ impl Draft {
     /// Tells a channel, later in this turn.
     pub(super) fn task(&mut self, channel: ChannelId, command: Command) {
         self.tasks.push_back(Task { channel, command });
+    }
+
+    /// What transactions spend whose channels get their coins later in this turn: another's coins among it.
+    pub(super) fn lent_coins(&self) -> impl Iterator<Item = OutPoint> + '_ {
+        let lent = self.tasks.iter().filter_map(|task| match &task.command {
+            Command::FeeInputs { tx, .. } => Some(tx),
+            _ => None,
+        });
+        lent.flat_map(|tx| tx.input.iter().map(|input| input.previous_output))
     }
 }
 

@@ -376,6 +376,18 @@ impl OnChain {
         lost.into_iter().rev().for_each(|place| drop(self.claims.remove(place)));
     }
 
+    /// A transaction took coins of the wallet that waiting ones of ours spend: those can never be mined, and get other coins.
+    pub(super) fn on_coins_spent(&mut self, tx: &Transaction, out: &mut Out) {
+        let spends = |coin: &OutPoint| tx.input.iter().any(|input| input.previous_output == *coin);
+        for claim in self.claims.iter_mut().chain(&mut self.child).filter(|claim| claim.mined.is_none()) {
+            let own = claim.tx.as_deref() == Some(tx);
+            if !own && claim.coins().iter().any(spends) {
+                claim.tx = None;
+                out.save = true;
+            }
+        }
+    }
+
     /// Blocks from this height on are gone: claims in them wait again, claims of outputs that are gone are forgotten.
     pub(super) fn unmine_claims(&mut self, height: BlockHeight, out: &mut Out) {
         if let Some(child) = self.child.as_mut().filter(|child| child.mined.is_some_and(|at| at >= height)) {
