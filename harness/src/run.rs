@@ -1,9 +1,12 @@
 //! One run of one scenario in one world: sets it up, catches its failure, gathers what is to be shown, leaves the folder.
 use crate::catalogue::Scenario;
 use crate::net::Net;
+use crate::page;
 use crate::report;
 use crate::settlement::Settlement;
+use crate::settlement::Tree;
 use crate::snapshot::SnapshotMode;
+use crate::sweep::{judge, Shape, Variant};
 use crate::world::{WorldError, WorldKind};
 use std::cell::RefCell;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -22,12 +25,16 @@ pub struct Options {
     pub keep: Option<PathBuf>,
     /// What a difference to the snapshot does.
     pub snapshots: SnapshotMode,
+    /// What is done to the scenario that its script does not know of.
+    pub variant: Option<Variant>,
+    /// Whether to write the page, and to ask the nodes for their balances at each block for it.
+    pub page: bool,
 }
 
 impl Options {
     /// This world, seed 0, nothing kept, snapshots through insta: what tests want.
     pub fn in_world(world: WorldKind) -> Self {
-        Self { world, seed: 0, keep: None, snapshots: SnapshotMode::Insta }
+        Self { world, seed: 0, keep: None, snapshots: SnapshotMode::Insta, variant: None, page: false }
     }
 }
 
@@ -54,6 +61,8 @@ pub struct Run {
     pub world: WorldKind,
     /// From which seed.
     pub seed: u64,
+    /// What was done to it.
+    pub variant: Option<Variant>,
     /// How it ended.
     pub outcome: Outcome,
     /// The account, as far as it came.
@@ -62,6 +71,12 @@ pub struct Run {
     pub transcript: String,
     /// As a ladder.
     pub ladder: String,
+    /// The transactions of each channel.
+    pub tree: String,
+    /// Its blocks, messages and past states: what a sweep varies.
+    pub shape: Shape,
+    /// The page, if it was asked for.
+    pub page: Option<String>,
     /// By the wall clock, start and end of Core included.
     pub elapsed: Duration,
     /// What was left, if anything was.
@@ -76,7 +91,12 @@ impl Run {
 
     /// The command that repeats it.
     pub fn command(&self) -> String {
-        format!("cargo leyden run {} --world {} --seed {}", self.scenario.name, self.world, self.seed)
+        let variant =
+            self.variant.as_ref().map_or_else(String::new, |variant| format!(" --variant {variant}"));
+        format!(
+            "cargo leyden run {} --world {} --seed {}{variant}",
+            self.scenario.name, self.world, self.seed
+        )
     }
 
     /// Why it failed, for a person: message, place, folder, command. Empty if it passed.
@@ -116,39 +136,79 @@ fn quiet_hook() {
     });
 }
 
-/// Runs a scenario. An error means that the world could not be set up, which is no verdict on the scenario.
+/// Runs a scenario. An error means that the world could not be set up, which is no verdict on the scenario. A variant is held
+/// against the run without it, which is made first.
 pub fn run(scenario: &'static Scenario, options: &Options) -> Result<Run, WorldError> {
+    if options.variant.is_none() {
+        return run_against(scenario, options, None);
+    }
+    let happy = Options { variant: None, page: false, keep: None, ..options.clone() };
+    let base = run_against(scenario, &happy, None)?;
+    run_against(scenario, options, Some(&base))
+}
+
+/// The same; a variant is held against this run without it.
+pub(crate) fn run_against(
+    scenario: &'static Scenario,
+    options: &Options,
+    base: Option<&Run>,
+) -> Result<Run, WorldError> {
     quiet_hook();
     let started = Instant::now();
-    let mut net = Net::new(scenario, options.world, options.seed, options.snapshots)?;
+    let mut net = Net::new(scenario, options)?;
     let outcome = attempt(|| {
         (scenario.function)(&mut net);
         if !net.has_expected() {
             net.expect_settlement();
         }
     });
-    // After a failure inside the world even looking at it may fail.
-    let mut gathered = (Settlement::default(), String::new(), String::new());
-    let gathering = attempt(|| gathered = (net.settlement(), net.transcript(), net.ladder()));
-    let outcome = if outcome == Outcome::Passed { gathering } else { outcome };
-    let (settlement, transcript, ladder) = gathered;
     let mut run = Run {
         scenario,
         world: options.world,
         seed: options.seed,
+        variant: options.variant.clone(),
         outcome,
-        settlement,
-        transcript,
-        ladder,
+        settlement: Settlement::default(),
+        transcript: String::new(),
+        ladder: String::new(),
+        tree: String::new(),
+        shape: Shape::default(),
+        page: None,
         elapsed: Duration::ZERO,
         folder: None,
     };
+    gather(&mut run, &mut net);
+    if let (Some(base), true) = (base, run.passed()) {
+        run.outcome = judge(&mut net, base, &run);
+    }
+    // Twice, so that the page and the folder can say how long it took.
+    run.elapsed = started.elapsed();
+    if options.page || !run.passed() {
+        // A failure of the page must not hide the scenario's own.
+        let mut text = None;
+        attempt(|| text = Some(page::render(&run, &mut net)));
+        run.page = text;
+    }
     if !run.passed() || options.keep.is_some() {
         run.folder = report::leave(&run, &mut net, options.keep.as_deref());
     }
     drop(net);
     run.elapsed = started.elapsed();
     Ok(run)
+}
+
+/// What is to be shown. After a failure inside the world even looking at it may fail.
+fn gather(run: &mut Run, net: &mut Net) {
+    let gathering = attempt(|| {
+        run.settlement = net.settlement();
+        run.transcript = net.transcript();
+        run.ladder = net.ladder();
+        run.tree = Tree(&run.settlement).to_string();
+        run.shape = net.shape();
+    });
+    if run.passed() {
+        run.outcome = gathering;
+    }
 }
 
 fn attempt(work: impl FnOnce()) -> Outcome {

@@ -24,8 +24,10 @@ pub use route::Route;
 
 use crate::catalogue::Scenario;
 use crate::names::{Names, NodeParty, Party};
+use crate::run::Options;
 use crate::settlement::{grouped, Settlement};
 use crate::snapshot::SnapshotMode;
+use crate::sweep::Probe;
 use crate::world::{Ground, Offered, World, WorldError, WorldKind, FEERATE};
 use bitcoin::hashes::{sha256, Hash, HashEngine};
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut, Txid};
@@ -72,6 +74,7 @@ pub struct Net {
     seed: u64,
     scenario: &'static Scenario,
     snapshots: SnapshotMode,
+    pub(crate) probe: Probe,
     start_coins: u64,
     nodes: Vec<NodeData>,
     channels: Vec<ChannelData>,
@@ -89,12 +92,8 @@ pub struct Net {
 
 impl Net {
     /// An empty net for one run.
-    pub(crate) fn new(
-        scenario: &'static Scenario,
-        kind: WorldKind,
-        seed: u64,
-        snapshots: SnapshotMode,
-    ) -> Result<Self, WorldError> {
+    pub(crate) fn new(scenario: &'static Scenario, options: &Options) -> Result<Self, WorldError> {
+        let (kind, seed, snapshots) = (options.world, options.seed, options.snapshots);
         Ok(Self {
             world: World::new(Ground::new(kind)?),
             names: Names::default(),
@@ -102,6 +101,7 @@ impl Net {
             seed,
             scenario,
             snapshots,
+            probe: Probe::new(options),
             start_coins: START_COINS,
             nodes: Vec::new(),
             channels: Vec::new(),
@@ -319,6 +319,7 @@ impl Net {
         for _ in 0..blocks {
             let result = self.world.mine(wanted);
             self.need(result);
+            self.mined();
         }
     }
 
@@ -364,7 +365,7 @@ impl Net {
     }
 
     #[track_caller]
-    fn need<T, E: Display>(&self, result: Result<T, E>) -> T {
+    pub(crate) fn need<T, E: Display>(&self, result: Result<T, E>) -> T {
         match result {
             Ok(value) => value,
             Err(error) => panic!("{error}"),
@@ -391,7 +392,9 @@ impl Net {
     /// The settlement as the chain has it now.
     pub fn settlement(&mut self) -> Settlement {
         let lines = self.payment_lines();
-        Settlement::read(self.world.ground().blocks(), &mut self.names, lines)
+        let mut settlement = Settlement::read(self.world.ground().blocks(), &mut self.names, lines);
+        settlement.publish(&self.world.transcript().first_broadcasts(&self.names));
+        settlement
     }
 
     /// Whether the scenario compared its settlement itself.

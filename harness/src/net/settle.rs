@@ -17,6 +17,7 @@ impl Net {
     pub fn settle(&mut self) {
         self.world.heal();
         self.run();
+        self.cheat();
         for channel in self.unresolved() {
             self.close_if_open(channel);
         }
@@ -134,6 +135,9 @@ impl Net {
         let evidence = self.evidence();
         if let Err(broken) = checks::run(&evidence) {
             panic!("{broken}");
+        }
+        if self.probe.has_variant() {
+            return; // it is held against the run without the variant instead
         }
         if let Err(mismatch) =
             snapshot::compare(self.scenario, &evidence.settlement.to_string(), self.snapshots)

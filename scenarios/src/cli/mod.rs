@@ -1,15 +1,17 @@
-//! The command line: `leyden list`, `leyden run`. Exit status 0 if all passed, 1 if a scenario failed, 2 if nothing could be
+//! The command line: `leyden list`, `leyden run`, `leyden sweep`. Exit status 0 if all passed, 1 if a scenario failed, 2 if nothing could be
 //! run as asked (an unknown name, a bad option, no usable bitcoind): then with one clear line.
 
 mod arguments;
 mod json;
 mod list;
 mod runs;
+mod sweep;
 
 use arguments::{Arguments, Task};
 use clap::Parser;
 use leyden_harness::catalogue::CatalogueError;
 use leyden_harness::provision::ProvisionError;
+use leyden_harness::sweep::{SweepError, Unsupported};
 use leyden_harness::world::WorldError;
 use leyden_harness::WorldKind;
 use std::ffi::OsString;
@@ -33,6 +35,12 @@ enum Refusal {
     #[error(transparent)]
     World(#[from] WorldError),
     #[error(transparent)]
+    Sweep(#[from] SweepError),
+    #[error(transparent)]
+    Variant(#[from] Unsupported),
+    #[error("--html is one page for one scenario: {0} were named")]
+    OnePage(usize),
+    #[error(transparent)]
     Bitcoind(#[from] ProvisionError),
     #[error("{name} cannot run in {world}")]
     WrongWorld { name: &'static str, world: WorldKind },
@@ -47,6 +55,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
     let told = match Arguments::try_parse_from(arguments) {
         Ok(Arguments { task: Task::List }) => list::list(out).map(|()| PASSED),
         Ok(Arguments { task: Task::Run(order) }) => runs::run(&order, out, err),
+        Ok(Arguments { task: Task::Sweep(order) }) => sweep::run(&order, out, err),
         Err(error) if !error.use_stderr() => {
             return match write!(out, "{error}") {
                 Ok(()) => PASSED,

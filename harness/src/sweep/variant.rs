@@ -1,0 +1,211 @@
+//! One thing that is done to a scenario without its script's knowledge, as a value and as text: `reorg:117:3`, `cut:17:before`,
+//! `cheat:alice:alice-bob:2`. Says what is to be done; the probe does it.
+use std::fmt;
+use std::str::FromStr;
+
+/// What is done.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Variant {
+    /// When the block at this height has been mined for the first time, so many blocks are taken out of the chain and mined again, with
+    /// the same transactions, and one more.
+    Reorg {
+        /// When.
+        at_height: u32,
+        /// How many.
+        depth: u32,
+    },
+    /// The link under this message breaks, and stands again when all else has come to rest.
+    Cut {
+        /// From 1, as messages set out.
+        message: u64,
+        /// Whether the message arrives.
+        moment: Moment,
+    },
+    /// At the end of the script a party publishes a past state of its own.
+    Cheat {
+        /// Who.
+        party: String,
+        /// Of which channel.
+        channel: String,
+        /// From 1, as the seed counts.
+        state: u64,
+        /// Whether it publishes its HTLC transactions of that state too.
+        second_stages: bool,
+    },
+}
+
+/// On which side of a message a link breaks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Moment {
+    /// The message is lost.
+    Before,
+    /// The message has arrived and was handled; what was said in answer is lost.
+    After,
+}
+
+/// A kind of variant, for a sweep.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    /// Each block, each depth.
+    Reorg,
+    /// Each message, before and after.
+    Disconnect,
+    /// Each party, each past state, with and without second stages.
+    Cheat,
+}
+
+/// This build cannot do that.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a sweep with {kind} is not possible yet: {missing}")]
+pub struct Unsupported {
+    kind: Kind,
+    missing: &'static str,
+}
+
+/// The text is no variant.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{text:?} is no variant: reorg:HEIGHT:DEPTH, cut:MESSAGE:before|after or cheat:PARTY:CHANNEL:STATE[:second-stages]")]
+pub struct BadVariant {
+    text: String,
+}
+
+impl Kind {
+    /// Whether this build can run it.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn supported(self) -> Result<(), Unsupported> {
+        match self {
+            Kind::Reorg => Ok(()),
+            Kind::Disconnect => {
+                Err(Unsupported { kind: self, missing: "nodes do not send channel_reestablish (BOLT 2)" })
+            }
+            Kind::Cheat => {
+                Err(Unsupported { kind: self, missing: "nodes do not punish on the chain (BOLT 5)" })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Reorg => "--reorg",
+            Kind::Disconnect => "--disconnect",
+            Kind::Cheat => "--cheat",
+        })
+    }
+}
+
+impl Variant {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Variant::Reorg { .. } => Kind::Reorg,
+            Variant::Cut { .. } => Kind::Disconnect,
+            Variant::Cheat { .. } => Kind::Cheat,
+        }
+    }
+
+    /// In words.
+    pub fn words(&self) -> String {
+        match self {
+            Variant::Reorg { at_height, depth } => {
+                format!("{depth} deep at height {at_height}")
+            }
+            Variant::Cut { message, moment: Moment::Before } => format!("link cut before message {message}"),
+            Variant::Cut { message, moment: Moment::After } => format!("link cut after message {message}"),
+            Variant::Cheat { party, channel, state, second_stages } => {
+                let with = if *second_stages { ", with second stages" } else { "" };
+                format!("{party} publishes state {state} of {channel}{with}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Variant::Reorg { at_height, depth } => write!(f, "reorg:{at_height}:{depth}"),
+            Variant::Cut { message, moment } => write!(f, "cut:{message}:{moment}"),
+            Variant::Cheat { party, channel, state, second_stages } => {
+                let with = if *second_stages { ":second-stages" } else { "" };
+                write!(f, "cheat:{party}:{channel}:{state}{with}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Moment::Before => "before",
+            Moment::After => "after",
+        })
+    }
+}
+
+impl FromStr for Variant {
+    type Err = BadVariant;
+
+    fn from_str(text: &str) -> Result<Self, BadVariant> {
+        parse(text).ok_or_else(|| BadVariant { text: text.into() })
+    }
+}
+
+fn parse(text: &str) -> Option<Variant> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let variant = match parts[..] {
+        ["reorg", height, depth] => {
+            Variant::Reorg { at_height: height.parse().ok()?, depth: depth.parse().ok()? }
+        }
+        ["cut", message, moment] => {
+            let moment = match moment {
+                "before" => Moment::Before,
+                "after" => Moment::After,
+                _ => return None,
+            };
+            Variant::Cut { message: message.parse().ok()?, moment }
+        }
+        ["cheat", party, channel, state] => Variant::Cheat {
+            party: party.into(),
+            channel: channel.into(),
+            state: state.parse().ok()?,
+            second_stages: false,
+        },
+        ["cheat", party, channel, state, "second-stages"] => Variant::Cheat {
+            party: party.into(),
+            channel: channel.into(),
+            state: state.parse().ok()?,
+            second_stages: true,
+        },
+        _ => return None,
+    };
+    Some(variant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for text in [
+            "reorg:117:3",
+            "cut:17:before",
+            "cut:17:after",
+            "cheat:alice:alice-bob:2",
+            "cheat:bob:alice-bob:1:second-stages",
+        ] {
+            assert_eq!(text.parse::<Variant>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_forms_there_are() {
+        for text in ["", "reorg", "reorg:x:1", "reorg:1", "cut:1:during", "cheat:a:b:c", "cheat:a:b:1:all"] {
+            let refused = text.parse::<Variant>().unwrap_err().to_string();
+            assert!(refused.contains("is no variant: reorg:HEIGHT:DEPTH"), "{refused}");
+        }
+    }
+}
