@@ -3,6 +3,9 @@
 
 mod describe;
 mod ladder;
+mod steps;
+
+pub use steps::{Deed, Step};
 
 use crate::names::Names;
 use bitcoin::{Transaction, Txid};
