@@ -1,6 +1,7 @@
 //! The catalogue: every function marked `#[scenario]` in the linked crates, by name. Running them is `run`'s business.
 use crate::net::Net;
 use crate::world::WorldKind;
+use leyden_core::channel::Mutant;
 use leyden_core::tx::ChannelType;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ pub struct Scenario {
     pub function: fn(&mut Net),
     /// The format of its channels unless it says otherwise.
     pub channel_type: ChannelType,
+    /// The planted bugs that it exists for: with each of them it must fail.
+    pub mutants: &'static [Mutant],
     /// Where it is written.
     pub file: &'static str,
     /// The line there.
@@ -126,6 +129,7 @@ mod tests {
             doc: "",
             function: |_| {},
             channel_type: ChannelType::AnchorsZeroFeeHtlc,
+            mutants: &[],
             file: "src/pay.rs",
             line,
             home: "",

@@ -8,6 +8,7 @@
 pub mod catalogue;
 pub mod chain;
 pub mod checks;
+pub mod mutants;
 pub mod names;
 pub mod net;
 pub mod page;
@@ -22,18 +23,20 @@ pub mod world;
 
 pub use catalogue::{catalogue, find, CatalogueError, Scenario};
 pub use net::Net;
-pub use run::{run, Outcome, Run};
+pub use run::{run, Cause, Outcome, Run};
 pub use world::WorldKind;
 
 pub use inventory;
+pub use leyden_core::channel::Mutant;
 pub use leyden_core::tx::ChannelType;
 pub use leyden_macros::scenario;
 
 /// What a scenario file needs: `use leyden_harness::prelude::*;`.
 pub mod prelude {
     pub use crate::net::{msat, sat, ChannelRef, Coin, Net, NodeRef, Open, Payment, Route};
+    pub use crate::net::{Fault, Kind, Moment, Spend, State};
     pub use crate::scenario;
     pub use leyden_core::node::{ForwardPolicy, NodeConfig};
     pub use leyden_core::tx::ChannelType;
-    pub use leyden_core::units::{FeeratePerKw, Msat, Sat};
+    pub use leyden_core::units::{FeeratePerKw, Msat, Sat, Timestamp};
 }

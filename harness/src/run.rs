@@ -3,12 +3,13 @@ use crate::catalogue::Scenario;
 use crate::net::Net;
 use crate::page;
 use crate::report;
-use crate::settlement::Settlement;
-use crate::settlement::Tree;
+use crate::settlement::{Settlement, Tree};
 use crate::snapshot::SnapshotMode;
 use crate::sweep::{judge, Shape, Variant};
 use crate::world::{WorldError, WorldKind};
+use leyden_core::channel::Mutant;
 use std::cell::RefCell;
+use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::Once;
@@ -29,12 +30,15 @@ pub struct Options {
     pub variant: Option<Variant>,
     /// Whether to write the page, and to ask the nodes for their balances at each block for it.
     pub page: bool,
+    /// The bug planted in the nodes: then the run is to fail, leaves no folder unless asked to, and writes no snapshot.
+    pub mutant: Option<Mutant>,
 }
 
 impl Options {
     /// This world, seed 0, nothing kept, snapshots through insta: what tests want.
     pub fn in_world(world: WorldKind) -> Self {
-        Self { world, seed: 0, keep: None, snapshots: SnapshotMode::Insta, variant: None, page: false }
+        let snapshots = SnapshotMode::Insta;
+        Self { world, seed: 0, keep: None, snapshots, variant: None, page: false, mutant: None }
     }
 }
 
@@ -52,6 +56,30 @@ pub enum Outcome {
     },
 }
 
+/// What noticed that something is wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// A safety check: `I2`.
+    Check(&'static str),
+    /// The settlement differs from its snapshot.
+    Snapshot,
+    /// A step of the scenario, or the world that could not go on.
+    Expectation,
+    /// The core stopped itself: a bug of our own.
+    Panic,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Cause::Check(check) => check,
+            Cause::Snapshot => "snapshot",
+            Cause::Expectation => "expectation",
+            Cause::Panic => "panic",
+        })
+    }
+}
+
 /// A run that is over.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -63,8 +91,12 @@ pub struct Run {
     pub seed: u64,
     /// What was done to it.
     pub variant: Option<Variant>,
+    /// The bug that was planted.
+    pub mutant: Option<Mutant>,
     /// How it ended.
     pub outcome: Outcome,
+    /// What noticed, if it failed.
+    pub cause: Option<Cause>,
     /// The account, as far as it came.
     pub settlement: Settlement,
     /// Line by line.
@@ -93,8 +125,9 @@ impl Run {
     pub fn command(&self) -> String {
         let variant =
             self.variant.as_ref().map_or_else(String::new, |variant| format!(" --variant {variant}"));
+        let mutant = self.mutant.map_or_else(String::new, |mutant| format!(" --mutant {mutant}"));
         format!(
-            "cargo leyden run {} --world {} --seed {}{variant}",
+            "cargo leyden run {} --world {} --seed {}{variant}{mutant}",
             self.scenario.name, self.world, self.seed
         )
     }
@@ -156,6 +189,7 @@ pub(crate) fn run_against(
     quiet_hook();
     let started = Instant::now();
     let mut net = Net::new(scenario, options)?;
+    net.plan_cut();
     let outcome = attempt(|| {
         (scenario.function)(&mut net);
         if !net.has_expected() {
@@ -167,7 +201,9 @@ pub(crate) fn run_against(
         world: options.world,
         seed: options.seed,
         variant: options.variant.clone(),
+        mutant: options.mutant,
         outcome,
+        cause: None,
         settlement: Settlement::default(),
         transcript: String::new(),
         ladder: String::new(),
@@ -179,17 +215,19 @@ pub(crate) fn run_against(
     };
     gather(&mut run, &mut net);
     if let (Some(base), true) = (base, run.passed()) {
-        run.outcome = judge(&mut net, base, &run);
+        run.outcome = judge(&net, base, &run);
     }
+    run.cause = run.cause.or_else(|| cause(&run.outcome, &net));
     // Twice, so that the page and the folder can say how long it took.
     run.elapsed = started.elapsed();
-    if options.page || !run.passed() {
+    let told = !run.passed() && options.mutant.is_none();
+    if options.page || told {
         // A failure of the page must not hide the scenario's own.
         let mut text = None;
         attempt(|| text = Some(page::render(&run, &mut net)));
         run.page = text;
     }
-    if !run.passed() || options.keep.is_some() {
+    if told || options.keep.is_some() {
         run.folder = report::leave(&run, &mut net, options.keep.as_deref());
     }
     drop(net);
@@ -209,6 +247,13 @@ fn gather(run: &mut Run, net: &mut Net) {
     if run.passed() {
         run.outcome = gathering;
     }
+}
+
+/// What noticed a failure: the net knows of checks and snapshots, the place tells a panic of the core from a step that failed.
+fn cause(outcome: &Outcome, net: &Net) -> Option<Cause> {
+    let Outcome::Failed { place, .. } = outcome else { return None };
+    let core = place.starts_with("node/core/") || place.contains("/node/core/");
+    Some(if core { Cause::Panic } else { net.noticed().unwrap_or(Cause::Expectation) })
 }
 
 fn attempt(work: impl FnOnce()) -> Outcome {

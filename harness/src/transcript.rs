@@ -69,6 +69,8 @@ pub enum Verdict {
     Taken,
     /// It was there already, in the mempool or in a block.
     There,
+    /// Its node was cut off: nobody heard it.
+    Unheard,
     /// Not taken: Core's reject word.
     Refused(String),
 }

@@ -49,7 +49,7 @@ fn dust_begins_one_satoshi_below_the_limit(net: &mut Net) {
 }
 
 /// Dust that would go to the miner is bounded: of 15 payments of 353 sat at once, 14 fit into 5000 sat; the sender refuses the 15th.
-#[scenario(formats = "static_remotekey anchors")]
+#[scenario(formats = "static_remotekey anchors", mutants = "ignore_dust_exposure")]
 fn sender_bounds_its_dust(net: &mut Net) {
     let [alice, bob] = net.nodes(["alice", "bob"]);
     let channel = net.open(alice, bob, Open::sat(1_000_000));

@@ -20,7 +20,7 @@ fn wrong_hash(net: &mut Net) {
 }
 
 /// The payment secret is not the invoice's: D's answer is the same as to a wrong hash, so that nobody can probe.
-#[scenario]
+#[scenario(mutants = "accept_wrong_payment_secret")]
 fn wrong_secret(net: &mut Net) {
     let ([alice, _, _, dave], channels) = line(net);
     let invoice = net.invoice(dave, AMOUNT);
@@ -31,7 +31,7 @@ fn wrong_secret(net: &mut Net) {
 }
 
 /// One millisatoshi less than the invoice asks: D refuses, whether the sender admits it in the total or not.
-#[scenario]
+#[scenario(mutants = "accept_underpaid_invoice")]
 fn underpaid(net: &mut Net) {
     let ([alice, _, _, dave], channels) = line(net);
     let invoice = net.invoice(dave, AMOUNT);
@@ -47,7 +47,7 @@ fn underpaid(net: &mut Net) {
 }
 
 /// A recipient takes up to double the amount, exactly (BOLT 4); one millisatoshi more is refused.
-#[scenario]
+#[scenario(mutants = "accept_underpaid_invoice")]
 fn overpaid_up_to_double(net: &mut Net) {
     let ([alice, _, _, dave], channels) = line(net);
     let mut invoice = net.invoice(dave, AMOUNT);
@@ -66,7 +66,7 @@ fn overpaid_up_to_double(net: &mut Net) {
 }
 
 /// B gets one millisatoshi less than its fee and refuses with fee_insufficient; C hears nothing of it.
-#[scenario]
+#[scenario(mutants = "skip_forward_fee")]
 fn fee_too_low_at_b(net: &mut Net) {
     let ([alice, bob, _, dave], channels) = line(net);
     let invoice = net.invoice(dave, AMOUNT);
@@ -78,7 +78,7 @@ fn fee_too_low_at_b(net: &mut Net) {
 }
 
 /// C gets one millisatoshi less than its fee and refuses with fee_insufficient, though B was paid well.
-#[scenario]
+#[scenario(mutants = "skip_forward_fee")]
 fn fee_too_low_at_c(net: &mut Net) {
     let ([alice, bob, carol, dave], channels) = line(net);
     let invoice = net.invoice(dave, AMOUNT);
@@ -90,7 +90,7 @@ fn fee_too_low_at_c(net: &mut Net) {
 }
 
 /// B, then C, is left one block less than its cltv_expiry_delta and refuses with incorrect_cltv_expiry.
-#[scenario]
+#[scenario(mutants = "skip_cltv_expiry_delta")]
 fn expiry_delta_too_small(net: &mut Net) {
     let ([alice, bob, carol, dave], channels) = line(net);
     for hop in [bob, carol] {
@@ -208,7 +208,7 @@ fn below_the_minimum_of_a_forwarder(net: &mut Net) {
 }
 
 /// A hash is paid once: its sender refuses to pay again, and the recipient refuses whoever tries all the same.
-#[scenario]
+#[scenario(mutants = "accept_paid_invoice")]
 fn same_hash_twice(net: &mut Net) {
     let ([alice, bob, carol, dave], channels) = line(net);
     let invoice = net.invoice(dave, AMOUNT);

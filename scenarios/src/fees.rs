@@ -25,7 +25,7 @@ fn fee_update_with_htlc_pending(net: &mut Net) {
 }
 
 /// The opener refuses a feerate that it cannot pay above its reserve, and takes the highest that it can.
-#[scenario(formats = "static_remotekey anchors")]
+#[scenario(formats = "static_remotekey anchors", mutants = "unaffordable_fee")]
 fn fee_update_unaffordable(net: &mut Net) {
     let [alice, bob] = net.nodes(["alice", "bob"]);
     // Alice has 5,000 sat, of which 1 % of the channel, 1,000 sat, are her reserve.
@@ -47,7 +47,7 @@ fn fee_update_unaffordable(net: &mut Net) {
 }
 
 /// The acceptor pays no fee and may not change it.
-#[scenario]
+#[scenario(mutants = "acceptor_changes_fee")]
 fn fee_update_by_acceptor(net: &mut Net) {
     let [alice, bob] = net.nodes(["alice", "bob"]);
     let channel = net.open(alice, bob, Open::sat(1_000_000).push_sat(500_000));

@@ -9,6 +9,7 @@ mod close;
 mod dust;
 mod failures;
 mod fees;
+mod lab;
 mod limits;
 mod load;
 mod open;

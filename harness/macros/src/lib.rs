@@ -12,7 +12,8 @@ use syn::{Attribute, Expr, ExprLit, ItemFn, Lit, MetaNameValue, Token};
 /// - `theme = "pay"`: the group it is listed under (default: the name of its file);
 /// - `worlds = "sim regtest"`: where it can run (default: both);
 /// - `formats = "static_remotekey anchors"`: one scenario for each channel format, `name` for anchors and
-///   `name-static-remotekey`, with that format as the default of its channels (default: anchors only).
+///   `name-static-remotekey`, with that format as the default of its channels (default: anchors only);
+/// - `mutants = "skip_forward_fee"`: the planted bugs with which it must fail (default: none).
 #[proc_macro_attribute]
 pub fn scenario(args: TokenStream, item: TokenStream) -> TokenStream {
     expand(args.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
@@ -24,12 +25,14 @@ struct Arguments {
     theme: Option<String>,
     worlds: Option<(String, Span)>,
     formats: Option<(String, Span)>,
+    mutants: Option<(String, Span)>,
 }
 
 fn expand(args: Tokens, item: Tokens) -> syn::Result<Tokens> {
     let arguments = read_arguments(args)?;
     let function: ItemFn = syn::parse2(item)?;
     let worlds = worlds(arguments.worlds)?;
+    let mutants = mutants(arguments.mutants)?;
     let theme = match arguments.theme {
         Some(theme) => quote!(::core::option::Option::Some(#theme)),
         None => quote!(::core::option::Option::None),
@@ -47,6 +50,7 @@ fn expand(args: Tokens, item: Tokens) -> syn::Result<Tokens> {
                     doc: #doc,
                     function: #ident,
                     channel_type: #format,
+                    mutants: &[#(#mutants),*],
                     file: ::core::file!(),
                     line: ::core::line!(),
                     home: ::core::env!("CARGO_MANIFEST_DIR"),
@@ -69,7 +73,8 @@ fn read_arguments(args: Tokens) -> syn::Result<Arguments> {
             Some("theme") => arguments.theme = Some(value.value()),
             Some("worlds") => arguments.worlds = found,
             Some("formats") => arguments.formats = found,
-            _ => return Err(syn::Error::new_spanned(&pair.path, "known: theme, worlds, formats")),
+            Some("mutants") => arguments.mutants = found,
+            _ => return Err(syn::Error::new_spanned(&pair.path, "known: theme, worlds, formats, mutants")),
         }
     }
     Ok(arguments)
@@ -82,6 +87,25 @@ fn worlds(named: Option<(String, Span)>) -> syn::Result<Vec<Tokens>> {
             "sim" => Ok(quote!(::leyden_harness::WorldKind::Sim)),
             "regtest" => Ok(quote!(::leyden_harness::WorldKind::Regtest)),
             _ => Err(syn::Error::new(span, format!("unknown world {world:?}: sim, regtest"))),
+        })
+        .collect()
+}
+
+/// The planted bugs, by their variants: one that does not exist does not compile.
+fn mutants(named: Option<(String, Span)>) -> syn::Result<Vec<Tokens>> {
+    let Some((text, span)) = named else { return Ok(Vec::new()) };
+    let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    text.split_whitespace()
+        .map(|name| {
+            if !name.chars().all(plain) || name.split('_').any(str::is_empty) {
+                return Err(syn::Error::new(
+                    span,
+                    format!("a mutant is named like skip_forward_fee, not {name:?}"),
+                ));
+            }
+            let words = name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]);
+            let variant = syn::Ident::new(&words.collect::<String>(), span);
+            Ok(quote!(::leyden_harness::Mutant::#variant))
         })
         .collect()
 }

@@ -114,6 +114,7 @@ impl Net {
     pub fn mine_these(&mut self, transactions: Vec<Transaction>) {
         let result = self.world.mine_these(transactions);
         self.need(result);
+        self.after_block();
         self.mined();
     }
 

@@ -10,27 +10,35 @@
 //!   net.expect_settlement();
 //! ```
 
+mod around;
 pub mod code;
 mod coins;
+mod lab;
+mod messages;
 mod open;
 mod pay;
 mod route;
 mod settle;
+mod spend;
 
+pub use crate::world::{Fault, Kind, Moment};
 pub use coins::Coin;
+pub use lab::{Lie, State};
 pub use open::{ChannelRef, Open};
 pub use pay::{Invoice, Payment, Standing};
 pub use route::Route;
+pub use spend::Spend;
 
 use crate::catalogue::Scenario;
 use crate::names::{Names, NodeParty, Party};
-use crate::run::Options;
+use crate::run::{Cause, Options};
 use crate::settlement::{grouped, Settlement};
 use crate::snapshot::SnapshotMode;
 use crate::sweep::Probe;
 use crate::world::{Ground, Offered, World, WorldError, WorldKind, FEERATE};
 use bitcoin::hashes::{sha256, Hash, HashEngine};
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut, Txid};
+use lab::Lab;
 use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{BalanceInfo, Command, CommandError, KnownChannel, NodeConfig, Notice, Reply};
@@ -82,20 +90,27 @@ pub struct Net {
     network: Vec<KnownChannel>,
     coins: u64,
     never_mined: Vec<Txid>,
+    lab: Lab,
     /// Channels that an end called resolved or abandoned, in the first `notices_read` notices.
     resolved: BTreeSet<(NodeRef, ChannelId)>,
     notices_read: usize,
     /// The highest feerate that the scenario asked for, in sat per 1000 weight.
     highest_feerate: u32,
     expected: bool,
+    /// The check or snapshot that ended the run.
+    noticed: Option<Cause>,
 }
 
 impl Net {
     /// An empty net for one run.
     pub(crate) fn new(scenario: &'static Scenario, options: &Options) -> Result<Self, WorldError> {
-        let (kind, seed, snapshots) = (options.world, options.seed, options.snapshots);
+        let (kind, seed) = (options.world, options.seed);
+        // A planted bug writes no snapshot.
+        let snapshots = if options.mutant.is_some() { SnapshotMode::Compare } else { options.snapshots };
+        let mut world = World::new(Ground::new(kind)?);
+        world.plant(options.mutant);
         Ok(Self {
-            world: World::new(Ground::new(kind)?),
+            world,
             names: Names::default(),
             kind,
             seed,
@@ -109,10 +124,12 @@ impl Net {
             network: Vec::new(),
             coins: 0,
             never_mined: Vec::new(),
+            lab: Lab::default(),
             resolved: BTreeSet::new(),
             notices_read: 0,
             highest_feerate: FEERATE.get(),
             expected: false,
+            noticed: None,
         })
     }
 
@@ -248,32 +265,6 @@ impl Net {
 
     // ---- the network and its faults ----
 
-    /// Connects two nodes, unless they are.
-    #[track_caller]
-    pub fn connect(&mut self, a: NodeRef, b: NodeRef) {
-        self.world.connect(a.0, b.0);
-        self.run();
-    }
-
-    /// Breaks the link between two nodes; messages on their way are lost.
-    #[track_caller]
-    pub fn disconnect(&mut self, a: NodeRef, b: NodeRef) {
-        self.world.disconnect(a.0, b.0);
-        self.run();
-    }
-
-    /// From now on no message reaches the node and none leaves it, until it [`Net::speak`]s. It still sees the chain.
-    pub fn silence(&mut self, node: NodeRef) {
-        self.world.silence(node.0);
-    }
-
-    /// Ends a node's silence: what was held back is delivered.
-    #[track_caller]
-    pub fn speak(&mut self, node: NodeRef) {
-        self.world.speak(node.0);
-        self.run();
-    }
-
     /// Runs until nothing is left to do; needed only after `start_` calls.
     #[track_caller]
     pub fn run(&mut self) {
@@ -319,6 +310,7 @@ impl Net {
         for _ in 0..blocks {
             let result = self.world.mine(wanted);
             self.need(result);
+            self.after_block();
             self.mined();
         }
     }
@@ -329,6 +321,7 @@ impl Net {
         for _ in 0..blocks {
             let result = self.world.unmine();
             self.need(result);
+            self.after_unmining();
         }
     }
 
@@ -395,6 +388,11 @@ impl Net {
         let mut settlement = Settlement::read(self.world.ground().blocks(), &mut self.names, lines);
         settlement.publish(&self.world.transcript().first_broadcasts(&self.names));
         settlement
+    }
+
+    /// The check or snapshot that found something wrong, if one did.
+    pub(crate) fn noticed(&self) -> Option<Cause> {
+        self.noticed
     }
 
     /// Whether the scenario compared its settlement itself.

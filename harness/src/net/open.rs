@@ -233,6 +233,17 @@ impl Net {
         }
     }
 
+    /// Both ends of every channel.
+    pub(crate) fn ends(&self) -> Vec<(NodeRef, ChannelRef)> {
+        let channels = self.channels.iter().enumerate();
+        channels.flat_map(|(number, data)| data.ends.map(|end| (end, ChannelRef(number)))).collect()
+    }
+
+    /// `alice-bob`, once its funding was seen.
+    pub(crate) fn channel_name(&self, channel: ChannelRef) -> Option<String> {
+        self.names.channel_name(&self.channel_id(channel)).map(str::to_string)
+    }
+
     /// What `node` says of the channel, which it must know.
     #[track_caller]
     pub fn channel(&mut self, node: NodeRef, channel: ChannelRef) -> ChannelInfo {

@@ -1,6 +1,7 @@
 //! The end of a scenario: bring everything to rest on the chain, read the settlement, check it, compare it.
 use super::{ChannelRef, Net, NodeRef};
 use crate::checks::{self, Evidence, Pushed};
+use crate::run::Cause;
 use crate::snapshot;
 use leyden_core::node::{Command, Notice};
 use leyden_core::units::Sat;
@@ -15,9 +16,10 @@ impl Net {
     /// is refused), and blocks are mined until every channel is irrevocably resolved at both ends.
     #[track_caller]
     pub fn settle(&mut self) {
-        self.world.heal();
+        let healed = self.world.heal();
+        self.need(healed);
         self.run();
-        self.cheat();
+        self.at_end();
         for channel in self.unresolved() {
             self.close_if_open(channel);
         }
@@ -134,6 +136,7 @@ impl Net {
         self.need(stores);
         let evidence = self.evidence();
         if let Err(broken) = checks::run(&evidence) {
+            self.noticed = Some(Cause::Check(broken.check));
             panic!("{broken}");
         }
         if self.probe.has_variant() {
@@ -142,6 +145,7 @@ impl Net {
         if let Err(mismatch) =
             snapshot::compare(self.scenario, &evidence.settlement.to_string(), self.snapshots)
         {
+            self.noticed = Some(Cause::Snapshot);
             panic!("{mismatch}");
         }
     }

@@ -8,11 +8,11 @@ use crate::settlement::{grouped, Settlement};
 const ANCHORS: i128 = 2 * 330;
 
 /// How a variant that passed its own checks ends, by what `base` did.
-pub(crate) fn judge(net: &mut Net, base: &Run, run: &Run) -> Outcome {
+pub(crate) fn judge(net: &Net, base: &Run, run: &Run) -> Outcome {
     let Some(variant) = &run.variant else { return Outcome::Passed };
     let place = format!("{}:{}", run.scenario.file, run.scenario.line);
     let broken = if base.passed() {
-        broken(variant, &base.settlement, &run.settlement, net.probe.is_done())
+        broken(variant, &base.settlement, &run.settlement, net.probe.is_done(net.messages()))
     } else {
         Some(format!("the scenario fails without the variant too: {}", base.failure()))
     };
@@ -85,7 +85,7 @@ mod tests {
     use leyden_core::units::{Msat, Sat};
 
     const REORG: Variant = Variant::Reorg { at_height: 110, depth: 1 };
-    const CUT: Variant = Variant::Cut { message: 3, moment: crate::sweep::Moment::Before };
+    const CUT: Variant = Variant::Cut { message: 3, moment: crate::world::Moment::Before };
 
     fn settlement(end: u64, fees: u64, result: &str) -> Settlement {
         let payment = PaymentLine {

@@ -15,7 +15,7 @@ pub(crate) use judge::judge;
 pub use plan::{Block, PastState, Shape};
 pub use probe::Probe;
 pub use subset::{BadSubset, Subset};
-pub use variant::{BadVariant, Kind, Moment, Unsupported, Variant};
+pub use variant::{BadVariant, Kind, Unsupported, Variant};
 
 use crate::catalogue::Scenario;
 use crate::run::{run_against, Options, Outcome, Run};
@@ -111,6 +111,7 @@ impl Sweep {
             keep: None,
             snapshots: SnapshotMode::Compare,
             variant: None,
+            mutant: None,
             page: false,
         };
         let base = run_against(scenario, &options, None)?;
@@ -162,6 +163,7 @@ impl Sweep {
             keep: None,
             snapshots: SnapshotMode::Compare,
             variant: Some(variant.clone()),
+            mutant: None,
             page: false,
         };
         let run = run_against(self.scenario, &options, Some(&self.base))?;

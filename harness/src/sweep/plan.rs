@@ -1,6 +1,7 @@
 //! The shape of a run, and the variants that follow from it. A pure table: what happened where, and what could be done to it there.
-use super::{Kind, Moment, Variant};
+use super::{Kind, Variant};
 use crate::transcript::{Entry, Transcript};
+use crate::world::Moment;
 use leyden_core::node::RecordKey;
 use std::collections::BTreeMap;
 

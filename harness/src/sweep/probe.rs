@@ -1,6 +1,6 @@
 //! What watches a run from inside its net: after each block it samples balances, if asked, and does what the run's variant says. The
 //! scenario's script never sees it.
-use super::{Shape, Variant};
+use super::{PastState, Shape, Variant};
 use crate::net::{Net, NodeRef};
 use crate::run::Options;
 use crate::settlement::history::Sample;
@@ -32,9 +32,12 @@ impl Probe {
         self.variant.is_some()
     }
 
-    /// Whether its variant was done.
-    pub fn is_done(&self) -> bool {
-        self.done
+    /// Whether its variant was done, in a run that sent so many messages.
+    pub fn is_done(&self, messages: u64) -> bool {
+        match self.variant {
+            Some(Variant::Cut { message, .. }) => messages >= message,
+            Some(Variant::Reorg { .. } | Variant::Cheat { .. }) | None => self.done,
+        }
     }
 
     /// What the nodes said of their balances at each block; nothing unless asked for.
@@ -74,16 +77,62 @@ impl Net {
         for transactions in taken.into_iter().chain([Vec::new()]) {
             let result = self.world.mine_these(transactions);
             self.need(result);
+            self.after_block();
         }
     }
 
-    /// The script is at its end.
+    /// The script is at its end, and everything that it broke is whole again.
     #[track_caller]
-    pub(crate) fn cheat(&mut self) {
-        match &self.probe.variant {
-            Some(Variant::Cheat { .. }) if !self.probe.done => {}
-            Some(Variant::Reorg { .. } | Variant::Cut { .. } | Variant::Cheat { .. }) | None => {}
+    pub(crate) fn at_end(&mut self) {
+        match self.probe.variant.clone() {
+            Some(Variant::Cheat { party, channel, state, second_stages }) => {
+                self.probe.done = true;
+                self.cheat(&party, &channel, state, second_stages);
+            }
+            // Healing forgets cuts that have not come yet.
+            Some(Variant::Cut { .. }) => self.plan_cut(),
+            Some(Variant::Reorg { .. }) | None => {}
         }
+    }
+
+    /// Tells the world where to break a link, if that is still to come.
+    pub(crate) fn plan_cut(&mut self) {
+        if let Some(Variant::Cut { message, moment }) = self.probe.variant {
+            if self.messages() < message {
+                self.cut_at(message, moment);
+            }
+        }
+    }
+
+    #[track_caller]
+    fn cheat(&mut self, party: &str, channel: &str, number: u64, second_stages: bool) {
+        let found = self.ends().into_iter().find(|(node, of)| {
+            self.name(*node) == party && self.channel_name(*of).as_deref() == Some(channel)
+        });
+        let Some((node, channel)) = found else { panic!("{party} has no channel {channel}") };
+        let old = self.state_at(node, channel, number);
+        if second_stages {
+            self.broadcast_with_second_stages(node, old);
+        } else {
+            self.broadcast(node, old);
+        }
+    }
+
+    /// Every state that was revoked when the run ended.
+    fn past_states(&self) -> Vec<PastState> {
+        let mut all = Vec::new();
+        for (node, channel) in self.ends() {
+            let Some(name) = self.channel_name(channel) else { continue };
+            let mut states = self.states(node, channel);
+            states.pop(); // the newest is no lie
+            all.extend(states.into_iter().map(|state| PastState {
+                party: self.name(node).to_string(),
+                channel: name.clone(),
+                number: state.number,
+                has_htlcs: !self.past(state).own_htlcs().is_empty(),
+            }));
+        }
+        all
     }
 
     #[track_caller]
@@ -105,7 +154,7 @@ impl Net {
 
     /// The run's blocks, messages and past states.
     pub(crate) fn shape(&self) -> Shape {
-        Shape::read(self.world.transcript(), Vec::new())
+        Shape::read(self.world.transcript(), self.past_states())
     }
 
     /// The height before the run mined anything.

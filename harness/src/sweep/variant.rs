@@ -1,10 +1,11 @@
 //! One thing that is done to a scenario without its script's knowledge, as a value and as text: `reorg:117:3`, `cut:17:before`,
 //! `cheat:alice:alice-bob:2`. Says what is to be done; the probe does it.
+use crate::world::Moment;
 use std::fmt;
 use std::str::FromStr;
 
 /// What is done.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Variant {
     /// When the block at this height has been mined for the first time, so many blocks are taken out of the chain and mined again, with
     /// the same transactions, and one more.
@@ -32,15 +33,6 @@ pub enum Variant {
         /// Whether it publishes its HTLC transactions of that state too.
         second_stages: bool,
     },
-}
-
-/// On which side of a message a link breaks.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Moment {
-    /// The message is lost.
-    Before,
-    /// The message has arrived and was handled; what was said in answer is lost.
-    After,
 }
 
 /// A kind of variant, for a sweep.
@@ -127,21 +119,13 @@ impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Variant::Reorg { at_height, depth } => write!(f, "reorg:{at_height}:{depth}"),
-            Variant::Cut { message, moment } => write!(f, "cut:{message}:{moment}"),
+            Variant::Cut { message, moment: Moment::Before } => write!(f, "cut:{message}:before"),
+            Variant::Cut { message, moment: Moment::After } => write!(f, "cut:{message}:after"),
             Variant::Cheat { party, channel, state, second_stages } => {
                 let with = if *second_stages { ":second-stages" } else { "" };
                 write!(f, "cheat:{party}:{channel}:{state}{with}")
             }
         }
-    }
-}
-
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Moment::Before => "before",
-            Moment::After => "after",
-        })
     }
 }
 

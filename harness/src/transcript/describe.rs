@@ -23,6 +23,7 @@ pub(super) fn line(entry: &Entry, names: &Names) -> String {
             let verdict = match verdict {
                 Verdict::Taken => String::new(),
                 Verdict::There => ": it is there already".into(),
+                Verdict::Unheard => ": nobody hears it".into(),
                 Verdict::Refused(word) => format!(": refused, {word}"),
             };
             format!("{} broadcasts {what}{verdict}", party(names, *node))

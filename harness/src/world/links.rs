@@ -40,6 +40,11 @@ impl Links {
         link.up[end(node, peer)].then_some(link.connection)
     }
 
+    /// The newest connection between the two, up or not.
+    pub fn newest(&self, a: usize, b: usize) -> u64 {
+        self.links.get(&pair(a, b)).map_or(0, |link| link.connection)
+    }
+
     /// Whether both ends are up.
     pub fn stands(&self, a: usize, b: usize) -> bool {
         self.links.get(&pair(a, b)).is_some_and(|link| link.up == [true; 2])

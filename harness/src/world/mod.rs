@@ -5,23 +5,30 @@
 //!   queue -> node.handle(event) -> save -> actions -> queue | chain
 //! ```
 
+mod around;
 mod error;
 mod ground;
+mod kind;
 mod links;
 mod queue;
 mod seat;
+mod tampering;
 
 pub use error::WorldError;
 pub use ground::Ground;
+pub use kind::Kind;
 pub use seat::{Notified, Offered};
+pub use tampering::{Fault, Moment};
 
 use crate::chain::ChainError;
 use crate::transcript::{Entry, Transcript, Verdict};
+use around::Around;
 use bitcoin::{Transaction, Txid};
-use leyden_core::channel::{Channel, Env};
+use leyden_core::channel::{Channel, PastState};
 use leyden_core::ids::{ChannelId, NodeId};
-use leyden_core::node::{Action, Command, CommandError, Event, NewBlock, NodeConfig, Reply, Turn};
+use leyden_core::node::{Action, Command, CommandError, Event, NewBlock, NodeConfig, Notice, Reply, Turn};
 use leyden_core::units::{BlockHeight, FeeratePerKw, Timestamp};
+use leyden_core::wire::Message;
 use links::Links;
 use queue::{Due, Happening, Queue};
 use seat::Seat;
@@ -30,6 +37,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tampering::Tampering;
 
 /// What is under the nodes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -84,6 +92,8 @@ pub struct World {
     ground: Ground,
     queue: Queue,
     links: Links,
+    tampering: Tampering,
+    around: Around,
     now: Timestamp,
     seats: Vec<Seat>,
     ids: BTreeMap<NodeId, usize>,
@@ -114,6 +124,8 @@ impl World {
             ground,
             queue: Queue::default(),
             links: Links::default(),
+            tampering: Tampering::default(),
+            around: Around::default(),
             now: Timestamp::ZERO,
             seats: Vec::new(),
             ids: BTreeMap::new(),
@@ -170,6 +182,16 @@ impl World {
     /// A channel as a node has saved it.
     pub fn saved_channel(&self, node: usize, channel: ChannelId) -> Option<Channel> {
         self.seats[node].saved_channel(channel)
+    }
+
+    /// The numbers, from 0, of all commitments of a channel that were ever the node's newest.
+    pub fn commitments(&self, node: usize, channel: ChannelId) -> Vec<u64> {
+        self.seats[node].commitments(channel)
+    }
+
+    /// The node's state in which its commitment of this number, from 0, was the newest.
+    pub fn past_state(&self, node: usize, channel: ChannelId, number: u64) -> Option<PastState> {
+        self.seats[node].past_state(channel, number)
     }
 
     /// Every node could be made again from what it has saved. Looked at in debug builds only, like every record that is
@@ -233,7 +255,8 @@ impl World {
         for (node, peer) in [(a, b), (b, a)] {
             if self.links.take_down(node, peer) {
                 cut = true;
-                self.queue.push(self.now, node, Happening::Disconnected { peer });
+                let connection = self.links.newest(node, peer);
+                self.queue.push(self.now, node, Happening::Disconnected { peer, connection });
             }
         }
         cut
@@ -253,10 +276,13 @@ impl World {
         }
     }
 
-    /// Ends every silence and stands up every link that broke.
-    pub fn heal(&mut self) {
+    /// Ends every fault: what was held back goes on its way, everybody speaks, sees and is awake, every link stands.
+    pub fn heal(&mut self) -> Result<(), WorldError> {
+        self.end_tampering();
         self.links.silent().into_iter().for_each(|node| self.speak(node));
+        self.heal_senses()?;
         self.links.broken().into_iter().for_each(|(a, b)| self.connect(a, b));
+        Ok(())
     }
 
     /// The nodes that this one is connected to.
@@ -267,7 +293,13 @@ impl World {
     /// Runs until nothing is left to do now.
     pub fn drain(&mut self) -> Result<(), WorldError> {
         let mut events = 0;
-        while let Some(due) = self.queue.pop(self.now) {
+        loop {
+            let Some(due) = self.queue.pop(self.now) else {
+                if self.mend() {
+                    continue;
+                }
+                return Ok(());
+            };
             self.now = self.now.max(due.at);
             events += 1;
             if events > MOST_EVENTS {
@@ -279,7 +311,6 @@ impl World {
             }
             self.deliver(due)?;
         }
-        Ok(())
     }
 
     fn check_deadline(&self) -> Result<(), WorldError> {
@@ -298,12 +329,13 @@ impl World {
         self.drain()
     }
 
-    /// Mines one block: what the mempool holds and `wanted` lets through. Drained before and after.
+    /// Mines one block: what the mempool holds and `wanted` lets through. Drained before; the nodes learn of it at the next drain.
     pub fn mine(&mut self, wanted: &dyn Fn(&Transaction) -> bool) -> Result<(), WorldError> {
         self.mine_by(|ground| ground.mine(wanted))
     }
 
-    /// Mines one block of exactly these transactions, as a miner may who does not care for policy. Drained before and after.
+    /// Mines one block of exactly these transactions, as a miner may who does not care for policy. Drained before; the
+    /// nodes learn of it at the next drain.
     pub fn mine_these(&mut self, transactions: Vec<Transaction>) -> Result<(), WorldError> {
         self.mine_by(|ground| ground.mine_these(transactions))
     }
@@ -315,12 +347,13 @@ impl World {
         self.check_deadline()?;
         self.wait(BLOCK_INTERVAL)?;
         let new = mine(&mut self.ground)?;
+        new.block.txdata.iter().for_each(|tx| self.learn_from(tx));
         let txids = new.block.txdata.iter().skip(1).map(Transaction::compute_txid).collect();
         self.transcript.push(self.now, Entry::Block { height: new.height.get(), txids });
         for node in 0..self.seats.len() {
             self.queue.push(self.now, node, Happening::Block(new.clone()));
         }
-        self.drain()
+        Ok(())
     }
 
     /// Takes the tip out of the chain; its transactions go back to the mempool.
@@ -336,18 +369,21 @@ impl World {
     }
 
     fn deliver(&mut self, due: Due) -> Result<(), WorldError> {
+        let Some(due) = self.sleeps_through(due) else { return Ok(()) };
         let node = due.node;
         match due.what {
             Happening::Message { from, .. } if self.links.holds(from, node) => {
                 self.links.hold(due);
                 Ok(())
             }
-            Happening::Message { from, connection, bytes } => {
+            Happening::Message { from, connection, number, bytes } => {
                 if self.links.connection(node, from) != Some(connection) {
                     return Ok(()); // the link broke under it
                 }
                 let peer = self.seats[from].id;
-                self.handle(node, Event::Message { peer, bytes })
+                self.handle(node, Event::Message { peer, bytes })?;
+                self.delivered(from, node, number);
+                Ok(())
             }
             Happening::Connected { peer, connection } => {
                 if self.links.connection(node, peer) != Some(connection) {
@@ -356,8 +392,10 @@ impl World {
                 let peer = self.seats[peer].id;
                 self.handle(node, Event::Connected { peer })
             }
-            Happening::Disconnected { peer } => {
-                self.links.take_down(node, peer);
+            Happening::Disconnected { peer, connection } => {
+                if self.links.newest(node, peer) == connection {
+                    self.links.take_down(node, peer);
+                }
                 let peer = self.seats[peer].id;
                 self.handle(node, Event::Disconnected { peer })
             }
@@ -376,8 +414,8 @@ impl World {
 
     /// One turn of a node: first save, then act.
     fn handle(&mut self, node: usize, event: Event) -> Result<(), WorldError> {
+        let env = self.env(node);
         let seat = &mut self.seats[node];
-        let env = Env::new(self.now, BlockHeight::new(seat.height), FEERATE);
         let Turn { save, actions, wake } = seat.node.handle(event, &env);
         if !save.records.is_empty() {
             let keys = seat.save(save)?;
@@ -404,6 +442,9 @@ impl World {
                 self.replies.insert(call, result);
             }
             Action::Notice(notice) => {
+                if let Notice::PaymentSent { preimage, .. } = &notice {
+                    self.reveal(*preimage);
+                }
                 self.transcript.push(self.now, Entry::Notice { node, notice: notice.clone() });
                 self.notices.push(Notified { at: self.now, node, notice });
             }
@@ -417,8 +458,12 @@ impl World {
         let height = self.seats[node].height;
         self.offered.extend(Offered::read(node, to, height, &bytes));
         self.transcript.push(self.now, Entry::Message { from: node, to, bytes: bytes.clone() });
-        let message = Happening::Message { from: node, connection, bytes };
-        self.queue.push(self.now.saturating_add(LATENCY), to, message);
+        if bytes.starts_with(&Kind::UpdateFulfillHtlc.number().to_be_bytes()) {
+            if let Ok(Message::UpdateFulfillHtlc(message)) = Message::decode(&bytes) {
+                self.reveal(message.payment_preimage);
+            }
+        }
+        self.entrust(node, to, connection, bytes);
     }
 
     /// The node drops a connection: what it sent before still arrives, what is on its way to it does not.
@@ -426,23 +471,40 @@ impl World {
         let Some(other) = self.ids.get(&peer).copied() else { return };
         if self.links.take_down(node, other) {
             self.note(format!("{} hangs up on {}", self.seats[node].name, self.seats[other].name));
-            self.queue.push(self.now, node, Happening::Disconnected { peer: other });
+            let connection = self.links.newest(node, other);
+            self.queue.push(self.now, node, Happening::Disconnected { peer: other, connection });
             let later = self.now.saturating_add(LATENCY);
-            self.queue.push(later, other, Happening::Disconnected { peer: node });
+            self.queue.push(later, other, Happening::Disconnected { peer: node, connection });
         }
     }
 
     fn broadcast(&mut self, node: usize, tx: &Transaction) -> Result<(), WorldError> {
+        if self.is_unheard(node, std::slice::from_ref(tx)) {
+            return Ok(());
+        }
         let submitted = self.ground.submit(tx);
-        self.told_by_chain(node, tx, submitted)
+        self.told_node(node, tx, submitted)
     }
 
     fn broadcast_package(&mut self, node: usize, transactions: &[Transaction]) -> Result<(), WorldError> {
+        if self.is_unheard(node, transactions) {
+            return Ok(());
+        }
         let submitted = self.ground.submit_package(transactions);
-        transactions
-            .iter()
-            .zip(submitted?)
-            .try_for_each(|(tx, verdict)| self.told_by_chain(node, tx, verdict))
+        transactions.iter().zip(submitted?).try_for_each(|(tx, verdict)| self.told_node(node, tx, verdict))
+    }
+
+    /// What the chain said to a transaction of the node's own.
+    fn told_node(
+        &mut self,
+        node: usize,
+        tx: &Transaction,
+        submitted: Result<Txid, ChainError>,
+    ) -> Result<(), WorldError> {
+        if let Verdict::Refused(reason) = self.told_by_chain(node, tx, submitted)? {
+            self.refused.push(Refused { node, txid: tx.compute_txid(), reason });
+        }
+        Ok(())
     }
 
     /// Notes what the chain said to a transaction; one that it took is seen by every node.
@@ -451,26 +513,24 @@ impl World {
         node: usize,
         tx: &Transaction,
         submitted: Result<Txid, ChainError>,
-    ) -> Result<(), WorldError> {
+    ) -> Result<Verdict, WorldError> {
         let verdict = match submitted {
             Ok(_) => Verdict::Taken,
             Err(ChainError::Refused { reason }) => Verdict::of(reason),
             Err(failure @ ChainError::Backend(_)) => return Err(failure.into()),
         };
-        let txid = tx.compute_txid();
-        match &verdict {
-            Verdict::Taken => self.show(tx),
-            Verdict::There => {}
-            Verdict::Refused(reason) => self.refused.push(Refused { node, txid, reason: reason.clone() }),
+        if verdict == Verdict::Taken {
+            self.show(tx);
         }
-        self.transcript.push(self.now, Entry::Broadcast { node, tx: tx.clone(), verdict });
-        Ok(())
+        self.transcript.push(self.now, Entry::Broadcast { node, tx: tx.clone(), verdict: verdict.clone() });
+        Ok(verdict)
     }
 
-    /// Every node sees what entered the mempool.
+    /// Every node sees what entered the mempool, unless it is cut off.
     fn show(&mut self, tx: &Transaction) {
+        self.learn_from(tx);
         let tx = Arc::new(tx.clone());
-        for node in 0..self.seats.len() {
+        for node in (0..self.seats.len()).filter(|node| self.sees_mempool(*node)).collect::<Vec<_>>() {
             self.queue.push(self.now, node, Happening::Unconfirmed(tx.clone()));
         }
     }

@@ -14,6 +14,8 @@ pub(super) enum Happening {
         from: usize,
         /// The connection it was sent over; an older one's messages are lost.
         connection: u64,
+        /// Its number in the run, from 1.
+        number: u64,
         /// Type first.
         bytes: Vec<u8>,
     },
@@ -28,6 +30,8 @@ pub(super) enum Happening {
     Disconnected {
         /// The other end.
         peer: usize,
+        /// Which connection; a newer one may stand already.
+        connection: u64,
     },
     /// The chain grew.
     Block(Arc<NewBlock>),

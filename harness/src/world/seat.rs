@@ -2,10 +2,11 @@
 use super::WorldError;
 use crate::chain::Tip;
 use bitcoin::BlockHash;
-use leyden_core::channel::Channel;
+use leyden_core::channel::{Channel, PastState};
 use leyden_core::ids::{ChannelId, NodeId, PaymentHash};
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Batch, Node, NodeConfig, Notice, RecordKey};
+use leyden_core::tx::Side;
 use leyden_core::units::{BlockHeight, CltvExpiry, Msat, Timestamp};
 use leyden_core::wire::Message;
 use std::collections::BTreeMap;
@@ -26,6 +27,10 @@ pub(super) struct Seat {
     /// The tip it has processed.
     pub height: u32,
     saves: u64,
+    /// The last record of each commitment of this node that a newer one replaced, by its number.
+    past: BTreeMap<(ChannelId, u64), Vec<u8>>,
+    /// The number of the commitment that the store holds.
+    newest: BTreeMap<ChannelId, u64>,
     seed: NodeSeed,
     config: NodeConfig,
     birthday: (BlockHeight, BlockHash),
@@ -36,7 +41,8 @@ impl Seat {
         let birthday = (BlockHeight::new(tip.height), tip.hash);
         let node = Node::new(seed.clone(), config.clone(), birthday);
         let (name, id, height) = (name.into(), node.id(), tip.height);
-        Self { name, id, node, store: Store::new(), height, saves: 0, seed, config, birthday }
+        let (store, past, newest) = (Store::new(), BTreeMap::new(), BTreeMap::new());
+        Self { name, id, node, store, height, saves: 0, past, newest, seed, config, birthday }
     }
 
     /// Makes a batch durable, whole. The keys it touched.
@@ -47,12 +53,52 @@ impl Seat {
             if cfg!(debug_assertions) {
                 self.check_channel(&key, value.as_deref())?;
             }
-            match value {
-                Some(bytes) => self.store.insert(key, bytes),
+            let replaced = match value {
+                Some(bytes) => self.store.insert(key.clone(), bytes),
                 None => self.store.remove(&key),
             };
+            if let RecordKey::Channel(channel) = key {
+                self.archive(channel, replaced);
+            }
         }
         Ok(keys)
+    }
+
+    /// Keeps the record that was replaced if it is the last one of its commitment. Read only when somebody lies.
+    fn archive(&mut self, channel: ChannelId, replaced: Option<Vec<u8>>) {
+        let now = self.node.channel(channel).and_then(|channel| channel.commitment_number(Side::Local));
+        let now = now.map(|number| number.get());
+        let before = match now {
+            Some(number) => self.newest.insert(channel, number),
+            None => self.newest.remove(&channel),
+        };
+        if let (Some(before), Some(record)) = (before.filter(|before| Some(*before) != now), replaced) {
+            self.past.insert((channel, before), record);
+        }
+    }
+
+    /// The numbers, from 0, of all commitments of this node that were ever its newest.
+    pub fn commitments(&self, channel: ChannelId) -> Vec<u64> {
+        let past = self.past.range((channel, 0)..=(channel, u64::MAX)).map(|((_, number), _)| *number);
+        past.chain(self.newest.get(&channel).copied()).collect()
+    }
+
+    /// The state in which the commitment of this number was the newest.
+    pub fn past_state(&self, channel: ChannelId, number: u64) -> Option<PastState> {
+        let newest = self.newest.get(&channel) == Some(&number);
+        let record = match newest {
+            true => self.store.get(&RecordKey::Channel(channel)),
+            false => self.past.get(&(channel, number)),
+        };
+        Channel::decode(record?, |index| self.seed.channel_keys(index)).ok()?.past_state()
+    }
+
+    /// The process ends; another begins from what was saved.
+    pub fn restart(&mut self) -> Result<(), WorldError> {
+        let restored = Node::restore(self.seed.clone(), self.config.clone(), self.birthday, &self.store);
+        self.node = restored.map_err(|error| self.round_trip(error.to_string()))?;
+        self.height = self.node.tip().get();
+        Ok(())
     }
 
     /// A channel's record reads back to a channel that writes the same record.

@@ -86,6 +86,7 @@ fn fund(world: &mut World, nodes: &[usize]) {
     let outputs = outputs.collect();
     world.ground().fund(outputs).expect("the faucet pays");
     world.mine(&|_| true).expect("a block");
+    world.drain().expect("the nodes rest");
 }
 
 fn open(world: &mut World, from: usize, to: usize) {

@@ -2,7 +2,7 @@
 use super::sweep::SweepOrder;
 use clap::{Args, Parser, Subcommand};
 use leyden_harness::sweep::Variant;
-use leyden_harness::WorldKind;
+use leyden_harness::{Mutant, WorldKind};
 use std::path::PathBuf;
 
 /// Lightning scenarios, in a deterministic world or on real Bitcoin Core.
@@ -21,6 +21,18 @@ pub(super) enum Task {
     Run(Order),
     /// Runs every variant of one scenario: a lie, a reorg or a broken link, wherever there can be one
     Sweep(SweepOrder),
+    /// Plants each known bug and shows which scenario notices it
+    Mutants(Hunt),
+}
+
+#[derive(Args, Debug, Default)]
+pub(super) struct Hunt {
+    /// The bugs to plant; all of them if none is named
+    #[arg(value_name = "NAME")]
+    pub mutants: Vec<Mutant>,
+    /// The chain underneath: sim or regtest [default: sim]
+    #[arg(long, value_name = "WORLD")]
+    pub world: Option<WorldKind>,
 }
 
 #[derive(Args, Debug, Default)]
@@ -58,6 +70,9 @@ pub(super) struct Order {
     /// Leave each run's folder here, also when it passes
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+    /// Plant this bug in the nodes (see leyden mutants)
+    #[arg(long, value_name = "NAME")]
+    pub mutant: Option<Mutant>,
 }
 
 /// Clap's error without usage and tips.

@@ -1,9 +1,10 @@
-//! The command line: `leyden list`, `leyden run`, `leyden sweep`. Exit status 0 if all passed, 1 if a scenario failed, 2 if nothing could be
-//! run as asked (an unknown name, a bad option, no usable bitcoind): then with one clear line.
+//! The command line: `leyden list`, `leyden run`, `leyden sweep`, `leyden mutants`. Exit status 0 if all passed, 1 if a scenario
+//! failed, 2 if nothing could be run as asked (an unknown name, a bad option, no usable bitcoind): then with one clear line.
 
 mod arguments;
 mod json;
 mod list;
+mod mutants;
 mod runs;
 mod sweep;
 
@@ -56,6 +57,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
         Ok(Arguments { task: Task::List }) => list::list(out).map(|()| PASSED),
         Ok(Arguments { task: Task::Run(order) }) => runs::run(&order, out, err),
         Ok(Arguments { task: Task::Sweep(order) }) => sweep::run(&order, out, err),
+        Ok(Arguments { task: Task::Mutants(order) }) => mutants::hunt(&order, out, err),
         Err(error) if !error.use_stderr() => {
             return match write!(out, "{error}") {
                 Ok(()) => PASSED,

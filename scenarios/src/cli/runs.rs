@@ -33,6 +33,7 @@ pub(super) fn run(order: &Order, out: &mut dyn Write, err: &mut dyn Write) -> Re
             world,
             seed: order.seed,
             keep: order.keep.clone(),
+            mutant: order.mutant,
             snapshots: if updates_snapshots() { SnapshotMode::Insta } else { SnapshotMode::Compare },
             variant: order.variant.clone(),
             page: order.html.is_some(),

@@ -1,16 +1,73 @@
 //! The lab: bugs that can be planted in a node, one named switch each, so that a check or a scenario can prove that it would
 //! notice. Without the feature `lab` nothing can be planted, and what asks is compiled to "no".
+use std::fmt;
+use std::str::FromStr;
 
-/// A planted bug. Its doc says what the sound node does and which duty or danger it stands for.
+/// A planted bug. Its doc says what the sound node does and which duty or danger it stands for. Its name for people is the
+/// variant's, in small letters with underscores.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Mutant {
     /// The penalty on `to_local` of a revoked commitment is left out (BOLT 5, "Revoked Transaction Close Handling").
     NoPenaltyOnToLocal,
+    /// The acceptor of a channel changes its feerate too; a sound one leaves it to the opener (BOLT 2, `update_fee`).
+    AcceptorChangesFee,
+    /// The opener proposes a feerate that it cannot pay above its reserve (BOLT 2, `update_fee`).
+    UnaffordableFee,
+    /// The sender offers dust beyond `max_dust_htlc_exposure` (BOLT 2, "Bounding exposure to trimmed in-flight HTLCs").
+    IgnoreDustExposure,
+    /// A forwarder passes on what does not pay its fee (BOLT 4 `fee_insufficient`, BOLT 7 "HTLC Fees").
+    SkipForwardFee,
+    /// A forwarder passes on what leaves it less time than its `cltv_expiry_delta` (BOLT 2, BOLT 4 `incorrect_cltv_expiry`).
+    SkipCltvExpiryDelta,
+    /// The recipient does not look at the payment secret, so that anyone on the way can probe it (BOLT 4, final node).
+    AcceptWrongPaymentSecret,
+    /// The recipient gives its preimage for less than its invoice asks (BOLT 4, final node).
+    AcceptUnderpaidInvoice,
+    /// The recipient takes a second payment of one hash, which anyone who saw the preimage can keep (BOLT 4, final node).
+    AcceptPaidInvoice,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Mutant; 1] = [Mutant::NoPenaltyOnToLocal];
+    pub const ALL: [Mutant; 9] = [
+        Mutant::NoPenaltyOnToLocal,
+        Mutant::AcceptorChangesFee,
+        Mutant::UnaffordableFee,
+        Mutant::IgnoreDustExposure,
+        Mutant::SkipForwardFee,
+        Mutant::SkipCltvExpiryDelta,
+        Mutant::AcceptWrongPaymentSecret,
+        Mutant::AcceptUnderpaidInvoice,
+        Mutant::AcceptPaidInvoice,
+    ];
+}
+
+impl fmt::Display for Mutant {
+    /// `no_penalty_on_to_local`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        f.pad(&name)
+    }
+}
+
+/// No bug has this name.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no mutant is named {0:?} (see leyden mutants)")]
+pub struct UnknownMutant(String);
+
+impl FromStr for Mutant {
+    type Err = UnknownMutant;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMutant> {
+        let named = Mutant::ALL.into_iter().find(|mutant| mutant.to_string() == text);
+        named.ok_or_else(|| UnknownMutant(text.into()))
+    }
 }
 
 impl super::Env {
@@ -30,5 +87,18 @@ impl super::Env {
     #[cfg(feature = "lab")]
     pub fn with(self, mutant: Option<Mutant>) -> Self {
         Self { mutant, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mutants_name_is_its_variants() {
+        assert_eq!(Mutant::NoPenaltyOnToLocal.to_string(), "no_penalty_on_to_local");
+        for mutant in Mutant::ALL {
+            assert_eq!(mutant.to_string().parse(), Ok(mutant));
+        }
     }
 }

@@ -21,6 +21,8 @@ mod limits;
 mod normal;
 mod on_chain;
 mod opening;
+#[cfg(feature = "lab")]
+mod past;
 mod record;
 mod shutting_down;
 mod signer;
@@ -32,8 +34,10 @@ mod view;
 mod violation;
 
 pub use input::*;
-pub use lab::Mutant;
+pub use lab::{Mutant, UnknownMutant};
 pub use limits::{Limits, LOCKTIME_THRESHOLD, MAX_HTLCS, MIN_DUST_LIMIT, MIN_FEERATE};
+#[cfg(feature = "lab")]
+pub use past::{HtlcSpend, PastState};
 pub use record::RecordError;
 pub use view::HtlcView;
 pub use violation::{Rejection, Severity, Violation};

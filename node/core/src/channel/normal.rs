@@ -172,7 +172,7 @@ impl Funded {
         base.commandable()?;
         let config = &base.config;
         match command {
-            Command::Add(offer) => self.offer(offer, config, out)?,
+            Command::Add(offer) => self.offer(offer, config, env, out)?,
             Command::Fulfill { id, preimage } => self.fulfill(*id, *preimage, out)?,
             Command::Fail { id, reason } => self.fail(*id, reason.clone(), out)?,
             Command::FailMalformed { id, sha256_of_onion, failure_code } => {

@@ -2,7 +2,7 @@
 //! They change the books only; nothing is signed here.
 use super::ledger::Removal;
 use super::limits::{sane_feerates, LOCKTIME_THRESHOLD};
-use super::{ChannelConfig, Effect, Env, Funded, Offer, Origin, Out, Refusal, Rejection, Violation};
+use super::{ChannelConfig, Effect, Env, Funded, Mutant, Offer, Origin, Out, Refusal, Rejection, Violation};
 use crate::ids::Preimage;
 use crate::tx::Side;
 use crate::units::{FeeratePerKw, Msat};
@@ -18,12 +18,18 @@ const MAX_REASON_LEN: usize = 65_535 - 2 - 32 - 8 - 2;
 
 impl Funded {
     /// Offers an HTLC.
-    pub fn offer(&mut self, offer: &Offer, config: &ChannelConfig, out: &mut Out) -> Result<(), Rejection> {
+    pub fn offer(
+        &mut self,
+        offer: &Offer,
+        config: &ChannelConfig,
+        env: &Env,
+        out: &mut Out,
+    ) -> Result<(), Rejection> {
         self.check_offer(offer)?;
         let id = self.ledger.add(Side::Local, offer, Some(offer.origin));
         if self.ledger.htlcs().last().is_some_and(|htlc| self.is_dust(htlc)) {
             let (exposure, maximum) = (self.dust_exposure_now(), config.max_dust_htlc_exposure);
-            if exposure > maximum {
+            if exposure > maximum && !env.plants(Mutant::IgnoreDustExposure) {
                 return Err(Rejection::DustExposure { exposure, maximum });
             }
         }
@@ -206,13 +212,13 @@ impl Funded {
         out: &mut Out,
     ) -> Result<(), Rejection> {
         let (lowest, highest) = sane_feerates(env);
-        if self.terms.opener != Side::Local {
+        if self.terms.opener != Side::Local && !env.plants(Mutant::AcceptorChangesFee) {
             return Err(Rejection::NotOpener);
         }
         if feerate < lowest || feerate > highest {
             return Err(Rejection::Feerate { feerate, lowest, highest });
         }
-        if !self.opener_affords(feerate) {
+        if !self.opener_affords(feerate) && !env.plants(Mutant::UnaffordableFee) {
             return Err(Rejection::FeeUnaffordable { feerate });
         }
         let (exposure, maximum) = (self.dust_exposure(feerate), config.max_dust_htlc_exposure);

@@ -95,7 +95,7 @@ impl Node {
             outgoing_amount: onward.amount,
             outgoing_expiry: onward.expiry,
         };
-        let fee = forward::check(&self.config.forward, &ask, env.height, self.config.max_cltv_total)?;
+        let fee = forward::check(&self.config.forward, &ask, env, self.config.max_cltv_total)?;
         let onion = onward.onion.ok_or(Failure::TemporaryNodeFailure)?;
         let payment_hash = received.payment_hash;
         let key = (channel, received.id);

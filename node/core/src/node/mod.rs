@@ -13,6 +13,8 @@ mod commands;
 mod draft;
 mod forwards;
 mod info;
+#[cfg(feature = "lab")]
+mod lab;
 mod payments;
 mod peers;
 mod records;

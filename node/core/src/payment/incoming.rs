@@ -3,7 +3,7 @@
 //! must bring the total.
 
 use super::failure::Failure;
-use crate::channel::{Env, Received};
+use crate::channel::{Env, Mutant, Received};
 use crate::ids::{ChannelId, PaymentHash, Preimage};
 use crate::units::{CltvExpiry, Msat, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -74,11 +74,12 @@ pub fn check(
         return Err(Failure::FinalIncorrectHtlcAmount { incoming_htlc_amt: received.amount });
     }
     let fits = invoice.is_some_and(|invoice| {
-        invoice.state == InvoiceState::Open
+        (invoice.state == InvoiceState::Open || env.plants(Mutant::AcceptPaidInvoice))
             && env.now < invoice.expires_at
-            && payload.payment_secret == Some(invoice.payment_secret)
+            && (payload.payment_secret == Some(invoice.payment_secret)
+                || env.plants(Mutant::AcceptWrongPaymentSecret))
             && payload.total_msat.unwrap_or(payload.amt_to_forward) == payload.amt_to_forward
-            && invoice.takes(received.amount)
+            && (invoice.takes(received.amount) || env.plants(Mutant::AcceptUnderpaidInvoice))
             && received.cltv_expiry.to_height() >= height.plus(invoice.min_final_cltv_delta)
     });
     let refusal = Failure::IncorrectOrUnknownPaymentDetails { htlc_msat: received.amount, height };

@@ -1,7 +1,8 @@
 //! The forwarding policy at its exact boundaries.
 use super::*;
+use crate::units::{BlockHeight, FeeratePerKw, Timestamp};
 
-const HEIGHT: BlockHeight = BlockHeight::new(1000);
+const ENV: Env = Env::new(Timestamp::ZERO, BlockHeight::new(1000), FeeratePerKw::new(1000));
 
 fn ask() -> Ask {
     Ask {
@@ -14,7 +15,7 @@ fn ask() -> Ask {
 
 fn code(ask: Ask) -> Result<Msat, u16> {
     let policy = ForwardPolicy { htlc_minimum: Msat::new(1000), ..ForwardPolicy::default() };
-    check(&policy, &ask, HEIGHT, 2016).map_err(|failure| failure.code())
+    check(&policy, &ask, &ENV, 2016).map_err(|failure| failure.code())
 }
 
 #[test]
@@ -38,5 +39,5 @@ fn each_rule_has_its_own_failure() {
 #[test]
 fn a_fee_that_does_not_fit_is_never_paid() {
     let policy = ForwardPolicy { fee_base: Msat::new(u64::MAX), ..ForwardPolicy::default() };
-    assert!(check(&policy, &ask(), HEIGHT, 2016).is_err());
+    assert!(check(&policy, &ask(), &ENV, 2016).is_err());
 }
