@@ -5,6 +5,7 @@ pub mod cli;
 
 pub use leyden_harness::find;
 
+mod anchors;
 mod close;
 mod dust;
 mod failures;
@@ -17,3 +18,4 @@ mod pay;
 mod prerequisites;
 mod routes;
 mod seed;
+mod timeouts;

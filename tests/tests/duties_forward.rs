@@ -141,6 +141,7 @@ impl Upstream {
             Command::Add(Offer {
                 amount: Msat::new(amount),
                 payment_hash: hash,
+                incoming_expiry: None,
                 cltv_expiry: CltvExpiry::new(expiry),
                 onion: onion.packet.clone(),
                 origin: Origin::Own { attempt: n },

@@ -8,7 +8,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for mutant in Mutant::ALL {
+    for mutant in Mutant::ALL.iter().copied() {
         let scenarios = scenarios_of(mutant).unwrap_or_else(|error| panic!("{error}"));
         for world in WorldKind::ALL {
             let able = scenarios.iter().any(|scenario| scenario.worlds.contains(&world));

@@ -1,60 +1,110 @@
 //! What may enter the mempool, in the order of Core 31's `MemPoolAccept` (`src/validation.cpp`), for one transaction:
 //! consensus, standardness, fees, TRUC with sibling eviction, replacement (full RBF), cluster limits, scripts.
-//! Packages are not here: a parent below the minimum feerate is refused, also when a child would pay for it. The mempool
-//! has no size limit, so its minimum feerate never rises above the relay minimum.
-use std::collections::{BTreeSet, HashSet};
+//! Several that come together are in `package`; room is made in `room`.
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use bitcoin::{Amount, BlockHash, OutPoint, Transaction, Txid, Wtxid};
+use bitcoin::{BlockHash, OutPoint, Transaction, Txid, Wtxid};
 
-use super::cluster::{chunks, improves};
 use super::coins::{Coin, CoinView};
 use super::ledger::Ledger;
-use super::mempool::{Entry, Mempool, PoolView};
+use super::mempool::{Entry, Made, Mempool, PoolView};
 use super::reject::Reject;
-use super::{consensus, policy, script};
+use super::{consensus, policy, replace, script, truc};
 use consensus::{Clock, LockPoint};
-
-const MAX_REPLACED_CLUSTERS: usize = 100;
-const MAX_CLUSTER_COUNT: usize = 64;
-const MAX_CLUSTER_WEIGHT: u64 = 101_000 * 4;
-const TRUC_VERSION: i32 = 3;
-const TRUC_MAX_VSIZE: u64 = 10_000;
-const TRUC_CHILD_MAX_VSIZE: u64 = 1_000;
 
 /// Transactions whose scripts passed every standard flag. A wtxid commits to everything that a script sees.
 pub type ScriptMemo = HashSet<Wtxid>;
 
-/// A transaction that may enter, and what leaves for it.
-pub struct Acceptance {
-    txid: Txid,
-    entry: Entry,
-    evicted: BTreeSet<Txid>,
+/// Who pays for a transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fees {
+    /// It pays for itself.
+    Own,
+    /// The package that it comes in is asked, not the transaction.
+    OfPackage,
+    /// Nobody: it comes back from a disconnected block, so the fee, TRUC and ephemeral dust rules are not asked.
+    Waived,
 }
 
-impl Acceptance {
-    /// Makes it so.
-    pub fn apply(self, pool: &mut Mempool) -> Txid {
-        for txid in &self.evicted {
-            pool.remove(txid);
+/// A transaction that may enter as far as it can be seen alone: replacement, limits and scripts are still to be asked.
+pub struct Candidate {
+    /// Its id.
+    pub txid: Txid,
+    /// What would be held.
+    pub entry: Entry,
+    /// What it conflicts with in the mempool, a sibling to evict included.
+    pub conflicts: BTreeSet<Txid>,
+    sibling: bool,
+    coins: Vec<Coin>,
+}
+
+impl Candidate {
+    /// The scripts, which are dear and so come last.
+    pub fn check_scripts(&self, memo: &mut ScriptMemo) -> Result<(), Reject> {
+        if !memo.contains(&self.entry.wtxid) {
+            script::check_standard(&self.entry.tx, &self.coins).map_err(Reject::MempoolScript)?;
+            memo.insert(self.entry.wtxid);
         }
+        Ok(())
+    }
+
+    /// Puts it in.
+    pub fn enter(self, pool: &mut Mempool) -> Txid {
         pool.insert(self.txid, self.entry);
         self.txid
     }
 }
 
-/// Judges one transaction. `from_block`: it comes back from a disconnected block, so the fee, TRUC and ephemeral dust
-/// rules are not asked.
+/// A transaction that may enter, and what leaves for it.
+pub struct Acceptance {
+    candidate: Candidate,
+    evicted: BTreeSet<Txid>,
+}
+
+impl Acceptance {
+    /// Makes it so. There may be too little room then.
+    pub fn apply(self, pool: &mut Mempool) -> Txid {
+        self.evicted.iter().for_each(|txid| pool.remove(txid));
+        self.candidate.enter(pool)
+    }
+}
+
+/// Judges one transaction.
 pub fn judge(
     tx: &Transaction,
     ledger: &Ledger,
     pool: &Mempool,
     memo: &mut ScriptMemo,
-    from_block: bool,
+    fees: Fees,
 ) -> Result<Acceptance, Reject> {
+    let candidate = check(tx, ledger, pool, &Made::new(), fees)?;
+    let conflicts = &candidate.conflicts;
+    let evicted = replace::check_alone(&candidate.entry, pool, conflicts, candidate.sibling)?;
+    replace::check_cluster_limits(&[&candidate.entry], pool, &evicted)?;
+    let spends_conflict =
+        pool.parents(tx).iter().any(|parent| !pool.ancestors(parent).is_disjoint(conflicts));
+    if spends_conflict {
+        return Err(Reject::SpendsConflicting);
+    }
+    if fees != Fees::Waived {
+        check_parents_dust_spent(tx, &BTreeMap::new(), pool)?;
+    }
+    candidate.check_scripts(memo)?;
+    Ok(Acceptance { candidate, evicted })
+}
+
+/// What can be said of one transaction before anything is replaced. `made`: outputs of those that come with it.
+pub fn check(
+    tx: &Transaction,
+    ledger: &Ledger,
+    pool: &Mempool,
+    made: &Made,
+    fees: Fees,
+) -> Result<Candidate, Reject> {
     let (txid, wtxid) = (tx.compute_txid(), tx.compute_wtxid());
     check_alone(tx, ledger)?;
     check_new(pool, &txid, &wtxid)?;
-    let coins = find_coins(tx, &txid, ledger, pool)?;
+    let coins = find_coins(tx, &txid, &PoolView { ledger, pool, made })?;
     let locks = LockPoint::of(tx, &coins, ledger);
     if !locks.is_over(ledger) {
         return Err(Reject::NonBip68Final);
@@ -69,28 +119,21 @@ pub fn judge(
     if sigops > policy::MAX_STANDARD_TX_SIGOPS_COST {
         return Err(Reject::TooManySigops);
     }
-    if !from_block && fee < policy::fee_at(policy::MIN_RELAY_FEE, entry.vsize()) {
-        return Err(Reject::MinRelayFee);
+    if fees == Fees::Own {
+        policy::check_feerate(fee, entry.vsize(), pool.floor.rate())?;
     }
     let mut conflicts: BTreeSet<Txid> =
         tx.input.iter().filter_map(|input| pool.spender(&input.previous_output)).collect();
-    let sibling = if from_block { None } else { check_truc(&entry, pool, &conflicts)? };
+    let sibling = match fees {
+        Fees::Waived => None,
+        Fees::Own => truc::check_alone(&entry, pool, &conflicts)?,
+        Fees::OfPackage => match truc::check_alone(&entry, pool, &conflicts)? {
+            Some(_) => return Err(Reject::Truc),
+            None => None,
+        },
+    };
     conflicts.extend(sibling);
-    let evicted = check_replacement(&entry, pool, &conflicts, sibling.is_some())?;
-    check_cluster_limits(&entry, pool, &evicted)?;
-    let spends_conflict =
-        pool.parents(tx).iter().any(|parent| !pool.ancestors(parent).is_disjoint(&conflicts));
-    if spends_conflict {
-        return Err(Reject::SpendsConflicting);
-    }
-    if !from_block {
-        check_parents_dust_spent(tx, pool)?;
-    }
-    if !memo.contains(&wtxid) {
-        script::check_standard(tx, &coins).map_err(Reject::MempoolScript)?;
-        memo.insert(wtxid);
-    }
-    Ok(Acceptance { txid, entry, evicted })
+    Ok(Candidate { txid, entry, conflicts, sibling: sibling.is_some(), coins })
 }
 
 /// What can be said without coins.
@@ -107,7 +150,8 @@ fn check_alone(tx: &Transaction, ledger: &Ledger) -> Result<(), Reject> {
     Ok(())
 }
 
-fn check_new(pool: &Mempool, txid: &Txid, wtxid: &Wtxid) -> Result<(), Reject> {
+/// It is not there already.
+pub fn check_new(pool: &Mempool, txid: &Txid, wtxid: &Wtxid) -> Result<(), Reject> {
     match pool.get(txid) {
         Some(entry) if entry.wtxid == *wtxid => Err(Reject::AlreadyInMempool),
         Some(_) => Err(Reject::SameNonwitnessDataInMempool),
@@ -115,10 +159,10 @@ fn check_new(pool: &Mempool, txid: &Txid, wtxid: &Wtxid) -> Result<(), Reject> {
     }
 }
 
-fn find_coins(tx: &Transaction, txid: &Txid, ledger: &Ledger, pool: &Mempool) -> Result<Vec<Coin>, Reject> {
-    consensus::spent_coins(tx, &PoolView { ledger, pool }).map_err(|missing| {
+fn find_coins(tx: &Transaction, txid: &Txid, view: &PoolView) -> Result<Vec<Coin>, Reject> {
+    consensus::spent_coins(tx, view).map_err(|missing| {
         let mut outputs = (0..tx.output.len() as u32).map(|vout| OutPoint { txid: *txid, vout });
-        if outputs.any(|outpoint| ledger.coin(&outpoint).is_some()) {
+        if outputs.any(|outpoint| view.ledger.coin(&outpoint).is_some()) {
             Reject::AlreadyKnown
         } else {
             missing
@@ -126,83 +170,17 @@ fn find_coins(tx: &Transaction, txid: &Txid, ledger: &Ledger, pool: &Mempool) ->
     })
 }
 
-/// Version 3 rules (BIP 431). Returns the sibling to evict where that is the way to stay within them.
-fn check_truc(entry: &Entry, pool: &Mempool, conflicts: &BTreeSet<Txid>) -> Result<Option<Txid>, Reject> {
-    let truc = entry.tx.version.0 == TRUC_VERSION;
-    let parents = pool.parents(&entry.tx);
-    let parent_truc = |txid: &Txid| pool.get(txid).is_some_and(|parent| parent.tx.version.0 == TRUC_VERSION);
-    if parents.iter().any(|parent| parent_truc(parent) != truc) {
-        return Err(Reject::Truc);
-    }
-    if !truc {
-        return Ok(None);
-    }
-    if entry.vsize() > TRUC_MAX_VSIZE || parents.len() > 1 {
-        return Err(Reject::Truc);
-    }
-    let Some(parent) = parents.first() else { return Ok(None) };
-    if pool.ancestors(parent).len() > 1 || entry.vsize() > TRUC_CHILD_MAX_VSIZE {
-        return Err(Reject::Truc);
-    }
-    let mut others = pool.descendants(parent);
-    others.remove(parent);
-    if others.is_empty() || !others.is_disjoint(conflicts) {
-        return Ok(None);
-    }
-    match others.first() {
-        Some(sibling) if others.len() == 1 && pool.ancestors(sibling).len() == 2 => Ok(Some(*sibling)),
-        _ => Err(Reject::Truc),
-    }
-}
-
-/// Core's replacement rules. Returns all that would leave.
-fn check_replacement(
-    entry: &Entry,
+/// A child of an unconfirmed parent with dust spends that dust. `package`: transactions that come with it.
+pub fn check_parents_dust_spent(
+    tx: &Transaction,
+    package: &BTreeMap<Txid, &Transaction>,
     pool: &Mempool,
-    conflicts: &BTreeSet<Txid>,
-    sibling: bool,
-) -> Result<BTreeSet<Txid>, Reject> {
-    let none = BTreeSet::new();
-    if conflicts.is_empty() {
-        return Ok(none);
-    }
-    let clusters: BTreeSet<BTreeSet<Txid>> =
-        conflicts.iter().map(|conflict| pool.cluster([*conflict], &none)).collect();
-    if clusters.len() > MAX_REPLACED_CLUSTERS {
-        return Err(if sibling { Reject::TooManyReplacementsSibling } else { Reject::TooManyReplacements });
-    }
-    let evicted: BTreeSet<Txid> = conflicts.iter().flat_map(|conflict| pool.descendants(conflict)).collect();
-    let replaced_fees: Amount = evicted.iter().filter_map(|txid| pool.get(txid)).map(|gone| gone.fee).sum();
-    let bandwidth = policy::fee_at(policy::INCREMENTAL_RELAY_FEE, entry.vsize());
-    if entry.fee.checked_sub(replaced_fees).is_none_or(|added| added < bandwidth) {
-        return Err(if sibling { Reject::InsufficientFeeSibling } else { Reject::InsufficientFee });
-    }
-    check_cluster_limits(entry, pool, &evicted)?;
-    let parents = pool.parents(&entry.tx);
-    let before = pool.cluster(parents.iter().chain(&evicted).copied(), &none);
-    let after: BTreeSet<Txid> = before.difference(&evicted).copied().collect();
-    if improves(&chunks(&pool.graph(&after, Some(entry))), &chunks(&pool.graph(&before, None))) {
-        Ok(evicted)
-    } else {
-        Err(Reject::ReplacementFailed)
-    }
-}
-
-fn check_cluster_limits(entry: &Entry, pool: &Mempool, evicted: &BTreeSet<Txid>) -> Result<(), Reject> {
-    let parents = pool.parents(&entry.tx).into_iter().filter(|parent| !evicted.contains(parent));
-    let cluster = pool.cluster(parents, evicted);
-    let weight: u64 = cluster.iter().filter_map(|txid| pool.get(txid)).map(|member| member.weight).sum();
-    if cluster.len() + 1 > MAX_CLUSTER_COUNT || weight + entry.weight > MAX_CLUSTER_WEIGHT {
-        return Err(Reject::TooLargeCluster);
-    }
-    Ok(())
-}
-
-/// A child of an unconfirmed parent with dust spends that dust.
-fn check_parents_dust_spent(tx: &Transaction, pool: &Mempool) -> Result<(), Reject> {
+) -> Result<(), Reject> {
     let spent: BTreeSet<OutPoint> = tx.input.iter().map(|input| input.previous_output).collect();
-    for txid in pool.parents(tx) {
-        let outputs = pool.get(&txid).map_or(&[][..], |parent| &parent.tx.output);
+    let parents: BTreeSet<Txid> = spent.iter().map(|outpoint| outpoint.txid).collect();
+    for txid in parents {
+        let parent = package.get(&txid).copied().or_else(|| pool.get(&txid).map(|entry| &entry.tx));
+        let outputs = parent.map_or(&[][..], |parent| &parent.output);
         let left = (0u32..)
             .zip(outputs)
             .any(|(vout, out)| policy::is_dust(out) && !spent.contains(&OutPoint { txid, vout }));
@@ -220,9 +198,10 @@ fn lock_block(locks: &LockPoint, ledger: &Ledger) -> Option<BlockHash> {
 /// After a block went out: removes what may no longer be in the next block (finality, relative locks, maturity). As in Core,
 /// relative locks are computed anew only when the block that they hang on has gone.
 pub fn drop_unripe(ledger: &Ledger, pool: &mut Mempool) {
+    let made = Made::new();
     for txid in pool.txids() {
         let Some(entry) = pool.get(&txid) else { continue };
-        let coins = consensus::spent_coins(&entry.tx, &PoolView { ledger, pool }).ok();
+        let coins = consensus::spent_coins(&entry.tx, &PoolView { ledger, pool, made: &made }).ok();
         let locks = match &coins {
             Some(coins) if lock_block(&entry.locks, ledger) != entry.locks_block => {
                 LockPoint::of(&entry.tx, coins, ledger)
@@ -234,13 +213,11 @@ pub fn drop_unripe(ledger: &Ledger, pool: &mut Mempool) {
             && coins.is_some_and(|coins| {
                 consensus::check_amounts(&entry.tx, &coins, ledger.next_height()).is_ok()
             });
-        let mut entry = entry.clone();
         if ripe {
-            entry.locks = locks;
-            entry.locks_block = lock_block(&locks, ledger);
-            pool.insert(txid, entry);
+            pool.relock(&txid, locks, lock_block(&locks, ledger));
         } else {
-            pool.remove_with_descendants(&entry.tx);
+            let tx = entry.tx.clone();
+            pool.remove_with_descendants(&tx);
         }
     }
 }

@@ -26,11 +26,17 @@ pub struct Chunk {
 
 /// The chunks of the best order, highest feerate first.
 pub fn chunks(nodes: &[Node]) -> Vec<Chunk> {
+    chunked(nodes).into_iter().map(|(chunk, _)| chunk).collect()
+}
+
+/// The same, each with the positions of its members.
+pub fn chunked(nodes: &[Node]) -> Vec<(Chunk, Vec<usize>)> {
     let mut left = vec![true; nodes.len()];
     let mut found = Vec::new();
     while left.iter().any(|in_it| *in_it) {
         let best = best_closure(nodes, &left);
-        found.push(sum(nodes, &best));
+        let members = (0..nodes.len()).filter(|index| best[*index]).collect();
+        found.push((sum(nodes, &best), members));
         for (stays, taken) in left.iter_mut().zip(&best) {
             *stays &= !taken;
         }

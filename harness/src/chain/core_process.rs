@@ -258,6 +258,8 @@ fn arguments(folder: &Path, port: u16) -> Vec<String> {
         "-par=1",
         "-dbcache=4",
         "-maxmempool=5",
+        // Nothing leaves by its age when the clock is moved.
+        "-mempoolexpiry=1000000",
         "-maxsigcachesize=1",
         "-fastprune",
         "-persistmempool=0",

@@ -7,7 +7,7 @@ use bitcoin::{Amount, Block, BlockHash, OutPoint, ScriptBuf, Transaction, TxOut,
 use serde_json::{json, Value};
 
 use super::core_client::{Call, CoreClient, RpcError};
-use super::core_process::{CoreError, CoreLaunch, CoreProcess};
+use super::core_process::{CoreError, CoreLaunch, CoreProcess, MOCK_TIME};
 use super::miner::initial_blocks;
 use super::{Chain, ChainError, Tip};
 
@@ -18,6 +18,11 @@ const ALREADY_IN_UTXO_SET: i64 = -27;
 const NOT_DECODED: i64 = -22;
 /// All the coins there can be, in BTC: `sendrawtransaction` shall not have an opinion on what we burn.
 const ANY_BURN: u32 = 21_000_000;
+
+/// So many transactions are a package at most.
+const MAX_PACKAGE_COUNT: usize = 25;
+/// Seconds after which nothing is left of any floor: it halves every 12 hours at least.
+const FLOOR_IS_GONE: u64 = 60 * 24 * 3600;
 
 /// A chain held by a bitcoind of its own.
 #[derive(Debug)]
@@ -32,6 +37,8 @@ pub struct CoreChain {
     /// Every transaction that was in the mempool at some time, with the order in which it first came.
     seen: BTreeMap<Txid, (usize, Transaction)>,
     mempool: Mempool,
+    /// What Core takes for the present, in seconds since 1970: it stands still unless `let_floor_fall` moves it.
+    clock: u64,
 }
 
 /// What is known of Core's mempool without asking.
@@ -46,6 +53,15 @@ impl CoreChain {
     /// Finds or provisions bitcoind, starts one and connects to it: a regtest chain with only the genesis block.
     pub fn start() -> Result<Self, CoreError> {
         Self::launch().and_then(Self::ready)
+    }
+
+    /// Bytes that Core counts for its mempool.
+    ///
+    /// # Errors
+    /// If Core failed.
+    pub fn mempool_bytes(&mut self) -> Result<u64, ChainError> {
+        let info = self.call("getmempoolinfo", json!([]))?;
+        info["usage"].as_u64().ok_or_else(|| self.nonsense("getmempoolinfo", "no usage"))
     }
 
     /// [`CoreChain::start`] with the miner's initial blocks on it. They are built while Core starts, and handed over in one
@@ -75,6 +91,7 @@ impl CoreChain {
             disconnected: BTreeMap::new(),
             seen: BTreeMap::new(),
             mempool: Mempool::Known(Vec::new()),
+            clock: MOCK_TIME,
         })
     }
 
@@ -218,10 +235,55 @@ impl Chain for CoreChain {
         if self.seen.contains_key(&txid) {
             self.test(tx)?;
         }
+        // A refusal may change the mempool too: "mempool full" comes after what the newcomer replaced has gone.
+        self.mempool = Mempool::Stale;
         self.verdict("sendrawtransaction", json!([serialize_hex(tx), 0, ANY_BURN]))?;
         self.remember(tx);
-        self.mempool = Mempool::Stale;
         Ok(txid)
+    }
+
+    fn submit_package(
+        &mut self,
+        transactions: &[Transaction],
+    ) -> Result<Vec<Result<Txid, ChainError>>, ChainError> {
+        if transactions.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.mempool = Mempool::Stale;
+        let refused = |reason: &str| ChainError::Refused { reason: reason.to_owned() };
+        if transactions.len() > MAX_PACKAGE_COUNT {
+            // The RPC has no word for this, only a sentence about its arguments.
+            return Ok(vec![Err(refused("package-too-many-transactions")); transactions.len()]);
+        }
+        let raw: Vec<String> = transactions.iter().map(serialize_hex).collect();
+        let answer = match self.verdict("submitpackage", json!([raw, 0, ANY_BURN])) {
+            Ok(answer) => answer,
+            Err(whole @ ChainError::Refused { .. }) => return Ok(vec![Err(whole); transactions.len()]),
+            Err(failure @ ChainError::Backend(_)) => return Err(failure),
+        };
+        let mut verdicts = Vec::with_capacity(transactions.len());
+        for tx in transactions {
+            let verdict = package_verdict(&answer, tx)
+                .ok_or_else(|| self.nonsense("submitpackage", "a transaction without a verdict"))?;
+            if verdict.is_ok() {
+                self.remember(tx);
+            }
+            verdicts.push(verdict.map_err(|reason| ChainError::Refused { reason }));
+        }
+        Ok(verdicts)
+    }
+
+    fn floor(&mut self) -> Result<u64, ChainError> {
+        let info = self.call("getmempoolinfo", json!([]))?;
+        let floor = info["mempoolminfee"].as_f64().and_then(|btc| Amount::from_btc(btc).ok());
+        floor.map(Amount::to_sat).ok_or_else(|| self.nonsense("getmempoolinfo", "no minimum feerate"))
+    }
+
+    fn let_floor_fall(&mut self) -> Result<(), ChainError> {
+        self.clock += FLOOR_IS_GONE;
+        self.call("setmocktime", json!([self.clock]))?;
+        // Core counts the time that passed when it is asked next; a block in between would start it anew.
+        self.floor().map(|_| ())
     }
 
     fn test(&mut self, tx: &Transaction) -> Result<(), ChainError> {
@@ -316,8 +378,27 @@ fn reject_word(message: &str) -> String {
     let word = message.split_once(", ").map_or(message, |(word, _)| word);
     match word {
         "missing-inputs" => "bad-txns-inputs-missingorspent".to_owned(),
+        // What the RPC says in a sentence has a word inside Core.
+        word if word.starts_with("package topology disallowed") => {
+            "package-not-child-with-parents".to_owned()
+        }
         word => word.to_owned(),
     }
+}
+
+/// Core's verdict on one member of a package, in the words that it would have alone. If the package was refused as a whole,
+/// the words for the single transactions tell only why they needed it.
+fn package_verdict(answer: &Value, tx: &Transaction) -> Option<Result<Txid, String>> {
+    let result = answer["tx-results"].get(tx.compute_wtxid().to_string())?;
+    let package = reject_word(answer["package_msg"].as_str()?);
+    let of_members = ["success", "transaction failed", "unspent-dust"].contains(&package.as_str());
+    Some(match result["error"].as_str() {
+        Some(error) if of_members => Err(reject_word(error)),
+        Some(_) => Err(package),
+        None if result.get("other-wtxid").is_some() => Err("txn-same-nonwitness-data-in-mempool".to_owned()),
+        None if result["fees"].get("effective-feerate").is_some() => Ok(tx.compute_txid()),
+        None => Err("txn-already-in-mempool".to_owned()),
+    })
 }
 
 /// Puts parents before children and changes nothing else of the order.

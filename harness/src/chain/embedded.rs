@@ -4,13 +4,13 @@ use std::sync::OnceLock;
 
 use bitcoin::{Block, OutPoint, Transaction, TxOut, Txid};
 
-use super::accept::{self, ScriptMemo};
+use super::accept::{self, Fees, ScriptMemo};
 use super::coins::CoinView;
 use super::ledger::Ledger;
 use super::mempool::Mempool;
 use super::miner::{initial_blocks, topological};
 use super::reject::Reject;
-use super::{block, Chain, ChainError, Tip};
+use super::{block, package, room, Chain, ChainError, Tip};
 
 /// A chain of its own, from regtest's genesis.
 #[derive(Clone, Debug)]
@@ -30,6 +30,11 @@ impl EmbeddedChain {
     /// Only the genesis block.
     pub fn new() -> EmbeddedChain {
         EmbeddedChain { ledger: Ledger::genesis(), pool: Mempool::default(), memo: ScriptMemo::new() }
+    }
+
+    /// Bytes that Core would count for this mempool.
+    pub fn mempool_bytes(&self) -> u64 {
+        room::bytes(&self.pool)
     }
 
     /// With the miner's initial blocks, prepared once for the process.
@@ -58,12 +63,34 @@ impl Chain for EmbeddedChain {
     }
 
     fn submit(&mut self, tx: &Transaction) -> Result<Txid, ChainError> {
-        let acceptance = accept::judge(tx, &self.ledger, &self.pool, &mut self.memo, false)?;
-        Ok(acceptance.apply(&mut self.pool))
+        let acceptance = accept::judge(tx, &self.ledger, &self.pool, &mut self.memo, Fees::Own)?;
+        let txid = acceptance.apply(&mut self.pool);
+        room::trim(&mut self.pool);
+        match self.pool.get(&txid) {
+            Some(_) => Ok(txid),
+            None => Err(Reject::MempoolFull.into()),
+        }
+    }
+
+    fn submit_package(
+        &mut self,
+        transactions: &[Transaction],
+    ) -> Result<Vec<Result<Txid, ChainError>>, ChainError> {
+        let verdicts = package::submit(transactions, &self.ledger, &mut self.pool, &mut self.memo);
+        Ok(verdicts.into_iter().map(|verdict| verdict.map_err(ChainError::from)).collect())
+    }
+
+    fn floor(&mut self) -> Result<u64, ChainError> {
+        Ok(self.pool.floor.or_relay_minimum())
+    }
+
+    fn let_floor_fall(&mut self) -> Result<(), ChainError> {
+        self.pool.floor.fall();
+        Ok(())
     }
 
     fn test(&mut self, tx: &Transaction) -> Result<(), ChainError> {
-        accept::judge(tx, &self.ledger, &self.pool, &mut self.memo, false)?;
+        accept::judge(tx, &self.ledger, &self.pool, &mut self.memo, Fees::Own)?;
         Ok(())
     }
 
@@ -73,6 +100,7 @@ impl Chain for EmbeddedChain {
 
     fn connect(&mut self, block: &Block) -> Result<(), ChainError> {
         block::connect(block, &mut self.ledger, &self.memo)?;
+        self.pool.floor.block();
         for tx in &block.txdata {
             self.pool.remove(&tx.compute_txid());
             for input in &tx.input {
@@ -88,7 +116,7 @@ impl Chain for EmbeddedChain {
     fn disconnect(&mut self) -> Result<Block, ChainError> {
         let block = self.ledger.pop().ok_or(Reject::GenesisStays)?;
         for tx in &block.txdata {
-            match accept::judge(tx, &self.ledger, &self.pool, &mut self.memo, true) {
+            match accept::judge(tx, &self.ledger, &self.pool, &mut self.memo, Fees::Waived) {
                 Ok(acceptance) => {
                     acceptance.apply(&mut self.pool);
                 }
@@ -96,6 +124,7 @@ impl Chain for EmbeddedChain {
             }
         }
         accept::drop_unripe(&self.ledger, &mut self.pool);
+        room::trim(&mut self.pool);
         Ok(block)
     }
 

@@ -1,12 +1,14 @@
-//! The unconfirmed transactions and their graph. Holds and finds; what may enter is decided in `accept`.
+//! The unconfirmed transactions and their graph. Holds and finds; what may enter is decided in `accept` and `package`, what
+//! must leave for want of room in `room`.
 use std::collections::{BTreeMap, BTreeSet};
 
-use bitcoin::{Amount, BlockHash, OutPoint, Transaction, Txid, Wtxid};
+use bitcoin::{Amount, BlockHash, OutPoint, Transaction, TxOut, Txid, Wtxid};
 
 use super::cluster::Node;
 use super::coins::{Coin, CoinView};
 use super::consensus::{Clock, LockPoint};
 use super::ledger::Ledger;
+use super::room::{self, Floor, Slots};
 
 /// An unconfirmed transaction.
 #[derive(Clone, Debug)]
@@ -37,6 +39,11 @@ impl Entry {
 pub struct Mempool {
     entries: BTreeMap<Txid, Entry>,
     spenders: BTreeMap<OutPoint, Txid>,
+    /// Bytes that Core would count for the transactions themselves.
+    bytes: u64,
+    slots: Slots,
+    /// What a newcomer pays at least.
+    pub floor: Floor,
 }
 
 impl Mempool {
@@ -48,6 +55,16 @@ impl Mempool {
     /// Ids of all, in no meaningful order.
     pub fn txids(&self) -> Vec<Txid> {
         self.entries.keys().copied().collect()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes that Core would count for it, the graph apart.
+    pub fn flat_bytes(&self) -> u64 {
+        room::flat_bytes(self.entries.len(), self.spenders.len(), &self.slots) + self.bytes
     }
 
     /// All transactions, by id.
@@ -65,12 +82,24 @@ impl Mempool {
         for input in &entry.tx.input {
             self.spenders.insert(input.previous_output, txid);
         }
+        self.bytes += room::transaction_bytes(&entry.tx);
+        self.slots.taken(self.entries.len());
         self.entries.insert(txid, entry);
+    }
+
+    /// Notes a transaction's relative locks anew.
+    pub fn relock(&mut self, txid: &Txid, locks: LockPoint, locks_block: Option<BlockHash>) {
+        if let Some(entry) = self.entries.get_mut(txid) {
+            entry.locks = locks;
+            entry.locks_block = locks_block;
+        }
     }
 
     /// Takes one out; its children stay.
     pub fn remove(&mut self, txid: &Txid) {
         if let Some(entry) = self.entries.remove(txid) {
+            self.bytes -= room::transaction_bytes(&entry.tx);
+            self.slots.freed(self.entries.len());
             for input in &entry.tx.input {
                 if self.spenders.get(&input.previous_output) == Some(txid) {
                     self.spenders.remove(&input.previous_output);
@@ -141,23 +170,31 @@ impl Mempool {
         seen
     }
 
-    /// These transactions as a graph for `cluster`, with `extra` at the end if given.
-    pub fn graph(&self, txids: &BTreeSet<Txid>, extra: Option<&Entry>) -> Vec<Node> {
+    /// These transactions as a graph for `cluster`, with `extra` (parents first) at the end.
+    pub fn graph(&self, txids: &BTreeSet<Txid>, extra: &[&Entry]) -> Vec<Node> {
         let order: Vec<&Txid> = txids.iter().collect();
-        let entries = order.iter().filter_map(|txid| self.get(txid)).chain(extra);
+        let extra_ids: Vec<Txid> = extra.iter().map(|entry| entry.tx.compute_txid()).collect();
+        let entries = order.iter().filter_map(|txid| self.get(txid)).chain(extra.iter().copied());
+        let place = |txid: &Txid| match order.binary_search(&txid) {
+            Ok(index) => Some(index),
+            Err(_) => extra_ids.iter().position(|id| id == txid).map(|index| order.len() + index),
+        };
         entries
-            .map(|entry| Node {
-                fee: entry.fee.to_sat() as i64,
-                size: entry.weight as i64,
-                parents: self
-                    .parents(&entry.tx)
-                    .iter()
-                    .filter_map(|txid| order.binary_search(&txid).ok())
-                    .collect(),
+            .map(|entry| {
+                let parents: BTreeSet<Txid> =
+                    entry.tx.input.iter().map(|input| input.previous_output.txid).collect();
+                Node {
+                    fee: entry.fee.to_sat() as i64,
+                    size: entry.weight as i64,
+                    parents: parents.iter().filter_map(place).collect(),
+                }
             })
             .collect()
     }
 }
+
+/// Outputs of transactions that come in together.
+pub type Made = BTreeMap<OutPoint, TxOut>;
 
 /// Confirmed coins and the outputs of the mempool, whether or not the mempool spends them.
 pub struct PoolView<'a> {
@@ -165,13 +202,18 @@ pub struct PoolView<'a> {
     pub ledger: &'a Ledger,
     /// The mempool over it.
     pub pool: &'a Mempool,
+    /// What a package brings along.
+    pub made: &'a Made,
 }
 
 impl CoinView for PoolView<'_> {
     fn coin(&self, outpoint: &OutPoint) -> Option<Coin> {
+        let unconfirmed = |out: TxOut| Coin { out, height: self.ledger.next_height(), coinbase: false };
+        if let Some(out) = self.made.get(outpoint) {
+            return Some(unconfirmed(out.clone()));
+        }
         if let Some(entry) = self.pool.get(&outpoint.txid) {
-            let out = entry.tx.output.get(outpoint.vout as usize)?.clone();
-            return Some(Coin { out, height: self.ledger.next_height(), coinbase: false });
+            return entry.tx.output.get(outpoint.vout as usize).cloned().map(unconfirmed);
         }
         self.ledger.coin(outpoint)
     }

@@ -12,9 +12,13 @@ pub mod embedded;
 mod ledger;
 mod mempool;
 pub mod miner;
+mod package;
 mod policy;
 mod reject;
+mod replace;
+mod room;
 mod script;
+mod truc;
 
 pub use core_rpc::CoreChain;
 pub use embedded::EmbeddedChain;
@@ -54,6 +58,22 @@ pub trait Chain {
     fn submit(&mut self, tx: &Transaction) -> Result<Txid, ChainError>;
     /// The verdict that `submit` would give, without keeping it.
     fn test(&mut self, tx: &Transaction) -> Result<(), ChainError>;
+    /// Transactions that come together: a child and parents of it, parents first, at most 25. What each needs is judged for
+    /// itself and, where it pays too little or misses an input, for all of these together. The verdict for each; one that
+    /// was there already is `Refused` with Core's word, and a package that is refused as a whole gives each of those that
+    /// did not pass alone the word for the package.
+    ///
+    /// # Errors
+    /// `Backend` only.
+    fn submit_package(
+        &mut self,
+        transactions: &[Transaction],
+    ) -> Result<Vec<Result<Txid, ChainError>>, ChainError>;
+    /// The least feerate that the mempool takes now, in sat per 1000 vbytes: more than the relay minimum once it was full.
+    fn floor(&mut self) -> Result<u64, ChainError>;
+    /// Lets so much of the chain's own time pass (no block, nothing else changes) that the floor falls to the relay minimum.
+    /// As in Core it does so only if a block came since it last rose. Without this call it never falls.
+    fn let_floor_fall(&mut self) -> Result<(), ChainError>;
     /// What the mempool holds, parents before children.
     fn mempool(&mut self) -> Result<Vec<Transaction>, ChainError>;
     /// Adds a block on the tip (full consensus check).

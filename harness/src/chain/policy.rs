@@ -35,6 +35,17 @@ pub fn fee_at(feerate: u64, vsize: u64) -> Amount {
     Amount::from_sat(feerate.saturating_mul(vsize).div_ceil(1_000))
 }
 
+/// Does a fee meet the mempool's floor (sat per 1000 vbytes) and the relay minimum?
+pub fn check_feerate(fee: Amount, vsize: u64, floor: u64) -> Result<(), Reject> {
+    if fee < fee_at(floor, vsize) {
+        return Err(Reject::MempoolMinFee);
+    }
+    if fee < fee_at(MIN_RELAY_FEE, vsize) {
+        return Err(Reject::MinRelayFee);
+    }
+    Ok(())
+}
+
 /// What an output has to hold at least not to be dust.
 pub fn dust_threshold(out: &TxOut) -> Amount {
     if is_unspendable(out) {

@@ -70,6 +70,10 @@ pub enum Reject {
     TooManySigops,
     #[error("min relay fee not met")]
     MinRelayFee,
+    #[error("mempool min fee not met")]
+    MempoolMinFee,
+    #[error("mempool full")]
+    MempoolFull,
     #[error("TRUC-violation")]
     Truc,
     #[error("txn-already-in-mempool")]
@@ -92,6 +96,19 @@ pub enum Reject {
     TooLargeCluster,
     #[error("bad-txns-spends-conflicting-tx")]
     SpendsConflicting,
+    // Packages.
+    #[error("package-too-many-transactions")]
+    PackageTooMany,
+    #[error("package-not-child-with-parents")]
+    PackageShape,
+    #[error("package-too-large")]
+    PackageTooLarge,
+    #[error("package-contains-duplicates")]
+    PackageDuplicates,
+    #[error("conflict-in-package")]
+    PackageConflict,
+    #[error("package RBF failed: {0}")]
+    PackageRbf(PackageRbf),
     // Blocks.
     #[error("high-hash")]
     HighHash,
@@ -136,6 +153,44 @@ pub enum Reject {
     GenesisStays,
     #[error("block height out of range")]
     NoSuchHeight,
+}
+
+/// Why a package may not replace what it conflicts with, printed as Core's word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[allow(missing_docs)] // each variant is its word
+pub enum PackageRbf {
+    #[error("package must be 1-parent-1-child")]
+    Shape,
+    #[error("new transaction cannot have mempool ancestors")]
+    Ancestors,
+    #[error("too many potential replacements")]
+    TooMany,
+    #[error("insufficient anti-DoS fees")]
+    InsufficientFees,
+    #[error("package feerate is less than or equal to parent feerate")]
+    ParentFeerate,
+    #[error("insufficient feerate: does not improve feerate diagram")]
+    Diagram,
+}
+
+impl Reject {
+    /// Refused alone, a transaction may still pass with a child that pays for it or a parent that it needs.
+    pub fn may_pass_in_package(&self) -> bool {
+        matches!(
+            self,
+            Reject::MinRelayFee
+                | Reject::MempoolMinFee
+                | Reject::InsufficientFee
+                | Reject::InsufficientFeeSibling
+                | Reject::ReplacementFailed
+                | Reject::InputsMissingOrSpent
+        )
+    }
+
+    /// Refused because it is in the mempool already.
+    pub fn is_there(&self) -> bool {
+        matches!(self, Reject::AlreadyInMempool | Reject::SameNonwitnessDataInMempool)
+    }
 }
 
 impl From<Reject> for ChainError {

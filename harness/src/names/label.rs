@@ -40,6 +40,8 @@ enum Kind {
     DirectWithPreimage,
     /// The counterparty, after the expiry.
     DirectAfterExpiry,
+    /// Whoever comes: an anchor after 16 blocks.
+    Anyone,
 }
 
 impl Stage {
@@ -79,6 +81,7 @@ impl Stage {
         let items: Vec<&[u8]> = witness.iter().collect();
         let lengths: Vec<usize> = items.iter().map(|item| item.len()).collect();
         let kind = match (self, lengths.as_slice()) {
+            (Stage::Anchor(_), [0, _]) => Kind::Anyone,
             (Stage::ToRemote | Stage::Anchor(_), _) => Kind::Owner,
             (Stage::ToLocal | Stage::Timeout(_) | Stage::Success(_), [_, selector, _]) => match selector {
                 0 => Kind::Owner,
@@ -101,9 +104,14 @@ impl Spend {
         match (self.stage, self.kind) {
             (Stage::Anchor(end), _) => end,
             (Stage::ToRemote, _) => holder.other(),
-            (_, Kind::Owner | Kind::HtlcTimeout | Kind::HtlcSuccess) => holder,
+            (_, Kind::Anyone | Kind::Owner | Kind::HtlcTimeout | Kind::HtlcSuccess) => holder,
             (_, Kind::Penalty | Kind::DirectWithPreimage | Kind::DirectAfterExpiry) => holder.other(),
         }
+    }
+
+    /// Whether anyone could have made the spending transaction.
+    pub(super) fn needs_no_key(&self) -> bool {
+        self.kind == Kind::Anyone
     }
 
     /// What the spending transaction's output is, if it is an HTLC transaction.

@@ -285,6 +285,8 @@ impl Names {
     /// What the spending of channel outputs makes of a transaction.
     fn observe_channel_inputs(&mut self, txid: Txid, tx: &Transaction, inputs: &[Option<Known>]) {
         let mut labels: Vec<Label> = Vec::new();
+        let taker =
+            tx.output.iter().find_map(|output| self.scripts.get(&output.script_pubkey)).map(|o| o.party);
         for (index, known) in inputs.iter().enumerate() {
             match known.as_ref().map(|known| &known.what) {
                 Some(What::Funding { channel }) => {
@@ -294,6 +296,7 @@ impl Names {
                     let named = &self.channels[*channel];
                     let Some(spend) = stage.spent_by(&tx.input[index].witness) else { continue };
                     let by = named.party(spend.claimant(state.holder));
+                    let by = if spend.needs_no_key() { taker.unwrap_or(by) } else { by };
                     labels.push(Label::claim(*channel, by, *state, &spend));
                     if let (Some(second), Some(output)) = (spend.second_stage(), tx.output.get(index)) {
                         let what = What::Output { channel: *channel, state: *state, stage: second };

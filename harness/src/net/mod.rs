@@ -15,6 +15,7 @@ pub mod code;
 mod coins;
 mod lab;
 mod messages;
+mod miner;
 mod open;
 mod pay;
 mod route;

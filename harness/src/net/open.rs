@@ -364,11 +364,28 @@ impl Net {
         self.names.txid_of(label)
     }
 
+    /// The transaction with this name, which the chain or the mempool has.
+    #[track_caller]
+    pub fn transaction(&mut self, label: &str) -> Transaction {
+        let txid = self.find_transaction(label);
+        let waiting = self.mempool();
+        let mined = self.world.ground().blocks().iter().flat_map(|block| &block.block.txdata);
+        let found = mined.chain(&waiting).find(|tx| Some(tx.compute_txid()) == txid).cloned();
+        match found {
+            Some(tx) => tx,
+            None => panic!("no transaction is named {label}"),
+        }
+    }
+
     /// The height at which the transaction with this name was mined.
     #[track_caller]
     pub fn height_of(&mut self, label: &str) -> u32 {
-        match self.find_transaction(label).and_then(|txid| self.mined_at(txid)) {
-            Some(height) => height,
+        self.observe_broadcasts();
+        // Of several versions of one transaction the one that was mined counts.
+        let blocks = self.world.ground().blocks().to_vec();
+        let is_it = |tx: &Transaction| self.names.full_label(&tx.compute_txid()).as_deref() == Some(label);
+        match blocks.iter().rev().find(|block| block.block.txdata.iter().skip(1).any(is_it)) {
+            Some(block) => block.height.get(),
             None => panic!("no transaction {label} is in the chain"),
         }
     }

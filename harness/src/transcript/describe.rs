@@ -72,6 +72,9 @@ fn record(key: &RecordKey, names: &Names) -> String {
         RecordKey::Payment(hash) => payment(hash),
         RecordKey::Invoice(hash) => format!("invoice {:.8}", hash.to_string()),
         RecordKey::Wallet => "its wallet".into(),
+        RecordKey::Revoked(id, number) => {
+            format!("revoked state {} of {}", number.get() + 1, channel(id, names))
+        }
         RecordKey::Forward(id, htlc) => format!("forward of HTLC {htlc} of {}", channel(id, names)),
     }
 }

@@ -336,6 +336,7 @@ pub fn offer(n: u8, msat: u64) -> Offer {
     Offer {
         amount: Msat::new(msat),
         payment_hash: preimage(n).payment_hash(),
+        incoming_expiry: None,
         cltv_expiry: CltvExpiry::new(500 + u32::from(n)),
         onion: Arc::new([n; ONION_PACKET_LEN]),
         origin: Origin::Own { attempt: u64::from(n) },

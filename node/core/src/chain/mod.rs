@@ -1,9 +1,11 @@
 //! The wallet, on bdk_wallet: coins, addresses, funding transactions. Knows no channels beyond the name a coin is
 //! reserved under, and never talks to a chain: blocks are handed in, transactions are handed out.
 
+mod bill;
 mod wallet;
 
 #[cfg(test)]
 mod tests;
 
+pub use bill::Bill;
 pub use wallet::*;

@@ -32,8 +32,8 @@ const NETWORK: Network = Network::Regtest;
 
 /// The node's coins.
 pub struct Wallet {
-    bdk: Bdk,
-    master: Xpriv,
+    pub(super) bdk: Bdk,
+    pub(super) master: Xpriv,
     saved: Saved,
     tip: Option<BlockId>,
     dirty: bool,
@@ -158,6 +158,11 @@ impl Wallet {
         };
         let foreign = self.bdk.list_unspent().filter(foreign).map(|coin| coin.outpoint);
         self.saved.reserved.values().flatten().copied().chain(foreign).collect()
+    }
+
+    /// Coins promised to fundings that are not broadcast yet.
+    pub(super) fn reserved(&self) -> Vec<OutPoint> {
+        self.saved.reserved.values().flatten().copied().collect()
     }
 
     /// Builds and signs a transaction that pays `amount` to `script`, and reserves its coins for `channel`.

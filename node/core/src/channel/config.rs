@@ -17,6 +17,7 @@ impl Default for ChannelConfig {
             min_funding: Sat::new(10_000),
             max_funding: Sat::new(1_000_000_000),
             max_dust_htlc_exposure: Msat::new(5_000_000),
+            claim_budget_percent: 50,
             forget_unconfirmed_after: 2016,
         }
     }

@@ -38,9 +38,7 @@ impl Confirming {
         match input {
             Input::Message(message) => self.message(base, message, env, out),
             Input::Command(command) => self.command(base, command, env, out),
-            Input::BlockConnected { height, transactions } => {
-                self.on_block(base, *height, transactions, env, out)
-            }
+            Input::BlockConnected { height, transactions } => self.on_block(base, *height, transactions, out),
             Input::BlockDisconnected { height } => Ok(self.on_block_gone(*height, out)),
             Input::Disconnected => {
                 base.go_offline(out);
@@ -97,7 +95,8 @@ impl Confirming {
             | Command::Fulfill { .. }
             | Command::Fail { .. }
             | Command::FailMalformed { .. }
-            | Command::UpdateFee(_) => Err(Rejection::WrongPhase { phase: NAME }.into()),
+            | Command::UpdateFee(_)
+            | Command::FeeInputs { .. } => Err(Rejection::WrongPhase { phase: NAME }.into()),
         }
     }
 
@@ -117,7 +116,6 @@ impl Confirming {
         base: &mut Base,
         height: BlockHeight,
         transactions: &[Confirmed],
-        env: &Env,
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
@@ -126,7 +124,7 @@ impl Confirming {
             return Ok(opening::abandon(&Violation::FundingMismatch.to_string(), out));
         }
         if let Some(spend) = on_chain::spend_in(&next.funded, transactions) {
-            return Ok(OnChain::spent(base, next.funded, &spend.tx, height, env, out));
+            return Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, out));
         }
         let waited = height.get().saturating_sub(next.since.get());
         let patience = base.config.forget_unconfirmed_after;

@@ -201,13 +201,22 @@ impl Funded {
         let secrets = Arc::make_mut(&mut self.secrets);
         secrets.insert(number, &message.per_commitment_secret).map_err(|_| Violation::RevocationSecret)?;
         signer.peer_revoked(number);
-        self.remote = next;
+        let revoked = std::mem::replace(&mut self.remote, next);
+        self.archive(&revoked, out);
         self.next_remote_point = Some(message.next_per_commitment_point);
         let outcomes = self.ledger.advance(Event::Revoke { by: Side::Remote });
         out.save = true;
         tell(outcomes, out);
         self.ask_for_commit(out);
         Ok(())
+    }
+
+    /// What a penalty will need of a state that the peer gave up.
+    fn archive(&self, revoked: &Commitment, out: &mut Out) {
+        if !revoked.htlcs.is_empty() {
+            let htlcs = revoked.htlcs.iter().map(|output| output.htlc).collect();
+            out.effects.push(Effect::Revoked { number: revoked.number, htlcs });
+        }
     }
 
     /// Our newest commitment, signed for the chain.

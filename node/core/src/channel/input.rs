@@ -1,7 +1,7 @@
 //! What can come in and what can go out. A closed list each; every phase matches every input by name.
 use crate::ids::{ChannelId, NodeId, PaymentHash, Preimage, ShortChannelId};
-use crate::tx::ChannelType;
-use crate::units::{BlockHeight, CltvExpiry, FeeratePerKw, Msat, Sat, Timestamp};
+use crate::tx::{ChannelType, HtlcTerms};
+use crate::units::{BlockHeight, CltvExpiry, CommitmentNumber, FeeratePerKw, Msat, Sat, Timestamp};
 use crate::wire::{Message, OnionBytes};
 use bitcoin::{OutPoint, ScriptBuf, Transaction};
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,13 @@ pub enum Command {
     },
     /// Close alone: broadcast the newest commitment.
     ForceClose,
+    /// The wallet's answer to [`Effect::FeeInputsNeeded`].
+    FeeInputs {
+        /// Which claim asked.
+        claim: u32,
+        /// The transaction with the wallet's inputs, signed, and its change behind what was there.
+        tx: Transaction,
+    },
 }
 
 /// An HTLC to offer.
@@ -129,6 +136,8 @@ pub struct Offer {
     pub payment_hash: PaymentHash,
     /// Its absolute expiry.
     pub cltv_expiry: CltvExpiry,
+    /// The expiry of the HTLC that it is forwarded for: what must be known on the chain before then.
+    pub incoming_expiry: Option<CltvExpiry>,
     /// The onion for the peer.
     pub onion: OnionBytes,
     /// What it was offered for; given back with its outcome.
@@ -181,6 +190,8 @@ pub enum Refusal {
     },
     /// Never reached the peer: the link broke before it was committed, or the channel closed.
     NotCommitted,
+    /// The channel went to the chain, and there the HTLC ended without R.
+    OnChain,
 }
 
 /// A transaction's role in the seed's words (DESIGN's table); the harness adds number and holder.
@@ -196,6 +207,20 @@ pub enum Role {
     SweepToRemote,
     /// X
     Closing,
+    /// HT: our HTLC-timeout transactions.
+    HtlcTimeout,
+    /// HE: our HTLC-success transactions.
+    HtlcSuccess,
+    /// HTRD, HERD: the delayed sweep of those.
+    SweepSecondStage,
+    /// HTD: our offered HTLCs directly from the peer's commitment, after their expiry.
+    ClaimTimeout,
+    /// HED: the peer's HTLCs directly from its commitment, with R.
+    ClaimSuccess,
+    /// BR, HBR, HTBR, HEBR: what the peer had in a revoked state.
+    Penalty,
+    /// The child that spends our anchor and pays for our commitment.
+    Anchor,
 }
 
 /// What a step asks the node to do, in this order, after the step is saved.
@@ -218,6 +243,21 @@ pub enum Effect {
         role: Role,
         /// Complete.
         tx: Transaction,
+    },
+    /// Hand these to the chain together; the last pays for those before it.
+    BroadcastPackage {
+        /// Parents first; each complete.
+        transactions: Vec<Transaction>,
+    },
+    /// A transaction needs coins of the wallet to pay its fee; answer with [`Command::FeeInputs`]. Without an answer it is asked
+    /// for again at the next block.
+    FeeInputsNeeded(FeeInputs),
+    /// The peer revoked a state that had HTLC outputs: to be kept as long as the channel is.
+    Revoked {
+        /// The state's number.
+        number: CommitmentNumber,
+        /// Its HTLCs, as the peer's commitment lists them.
+        htlcs: Arc<[HtlcTerms]>,
     },
     /// Updates are waiting to be signed: call [`Command::Commit`] once the queue drained.
     CommitDue,
@@ -268,6 +308,27 @@ pub enum Effect {
     },
 }
 
+/// What a transaction that cannot pay for itself needs of the wallet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FeeInputs {
+    /// The claim that needs it.
+    pub claim: u32,
+    /// Unsigned; inputs and outputs go behind those that are there.
+    pub tx: Transaction,
+    /// What is to be paid for, in weight units: `tx` with all its witnesses, and an unconfirmed parent if it has one.
+    pub weight: u64,
+    /// What is paid already, by that parent or by `tx` itself.
+    pub paid: Sat,
+    /// The feerate that all of it must reach.
+    pub feerate: FeeratePerKw,
+    /// The most that the coins may pay.
+    pub budget: Sat,
+    /// Where the change goes.
+    pub change: ScriptBuf,
+    /// Coins that an earlier version of it spends, which are to be used again first.
+    pub coins: Vec<OutPoint>,
+}
+
 /// What this node asks when it opens a channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenRequest {
@@ -313,6 +374,8 @@ pub struct ChannelConfig {
     pub max_funding: Sat,
     /// The most the sum of dust HTLCs may burn. Default 5,000,000 msat.
     pub max_dust_htlc_exposure: Msat,
+    /// The most that a claim on the chain may cost, in percent of what it takes. Default 50. A penalty may cost all of it.
+    pub claim_budget_percent: u8,
     /// Blocks after which an acceptor forgets a channel whose funding never confirmed. Default 2016 (BOLT 2).
     pub forget_unconfirmed_after: u32,
 }

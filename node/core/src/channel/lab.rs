@@ -3,12 +3,55 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A planted bug. Its doc says what the sound node does and which duty or danger it stands for. Its name for people is the
-/// variant's, in small letters with underscores.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Mutant {
+macro_rules! mutants {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A planted bug. Its doc says what the sound node does and which duty or danger it stands for. Its name for people is the
+        /// variant's, in small letters with underscores.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum Mutant {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Mutant {
+            /// Every one.
+            pub const ALL: &'static [Mutant] = &[$(Mutant::$name,)*];
+        }
+    };
+}
+
+mutants! {
     /// The penalty on `to_local` of a revoked commitment is left out (BOLT 5, "Revoked Transaction Close Handling").
     NoPenaltyOnToLocal,
+    /// HTLC outputs of a revoked commitment are left out of the penalty.
+    NoPenaltyOnHtlc,
+    /// The outputs of HTLC transactions that the cheater got mined are left to it.
+    NoPenaltyOnSecondStage,
+    /// HTLCs that we offered are not timed out on the chain (BOLT 5, "HTLC Output Handling").
+    NoTimeoutOnChain,
+    /// Delayed outputs are swept one block too early: the chain refuses it.
+    SweepsTooEarly,
+    /// Upstream is failed when the timeout is one block deep, not a reasonable number of blocks.
+    FailsUpstreamAtOnce,
+    /// An HTLC whose preimage the peer gave is failed upstream when the mined commitment has no output for it.
+    FailsFulfilledHtlcs,
+    /// A preimage that the peer shows on the chain is not carried upstream.
+    IgnoresPreimagesOnChain,
+    /// A preimage is taken from blocks only, not from the mempool.
+    IgnoresPreimagesInMempool,
+    /// A block that is taken out of the chain undoes nothing.
+    ReorgsAreIgnored,
+    /// A closed channel is forgotten one block deep.
+    ForgetsCloseOneDeep,
+    /// An offered HTLC that expired does not close the channel (BOLT 2, "`cltv_expiry_delta` Selection").
+    NoDeadlineForOffered,
+    /// A fulfilled HTLC that the peer does not take out does not close the channel.
+    NoDeadlineForFulfilled,
+    /// A claim's fee does not rise towards its deadline.
+    FeesNeverRise,
+    /// A claim that is rebuilt after a conflict begins with the fee of now, below what was offered before.
+    FeesFallWhenSplit,
+    /// Of equal HTLCs of a revoked state only one is kept for the penalty.
+    KeepsOnlyOneOfEqualHtlcs,
     /// The acceptor of a channel changes its feerate too; a sound one leaves it to the opener (BOLT 2, `update_fee`).
     AcceptorChangesFee,
     /// The opener proposes a feerate that it cannot pay above its reserve (BOLT 2, `update_fee`).
@@ -25,21 +68,6 @@ pub enum Mutant {
     AcceptUnderpaidInvoice,
     /// The recipient takes a second payment of one hash, which anyone who saw the preimage can keep (BOLT 4, final node).
     AcceptPaidInvoice,
-}
-
-impl Mutant {
-    /// Every one.
-    pub const ALL: [Mutant; 9] = [
-        Mutant::NoPenaltyOnToLocal,
-        Mutant::AcceptorChangesFee,
-        Mutant::UnaffordableFee,
-        Mutant::IgnoreDustExposure,
-        Mutant::SkipForwardFee,
-        Mutant::SkipCltvExpiryDelta,
-        Mutant::AcceptWrongPaymentSecret,
-        Mutant::AcceptUnderpaidInvoice,
-        Mutant::AcceptPaidInvoice,
-    ];
 }
 
 impl fmt::Display for Mutant {
@@ -65,8 +93,8 @@ impl FromStr for Mutant {
     type Err = UnknownMutant;
 
     fn from_str(text: &str) -> Result<Self, UnknownMutant> {
-        let named = Mutant::ALL.into_iter().find(|mutant| mutant.to_string() == text);
-        named.ok_or_else(|| UnknownMutant(text.into()))
+        let named = Mutant::ALL.iter().find(|mutant| mutant.to_string() == text);
+        named.copied().ok_or_else(|| UnknownMutant(text.into()))
     }
 }
 
@@ -98,7 +126,7 @@ mod tests {
     fn a_mutants_name_is_its_variants() {
         assert_eq!(Mutant::NoPenaltyOnToLocal.to_string(), "no_penalty_on_to_local");
         for mutant in Mutant::ALL {
-            assert_eq!(mutant.to_string().parse(), Ok(mutant));
+            assert_eq!(mutant.to_string().parse(), Ok(*mutant));
         }
     }
 }

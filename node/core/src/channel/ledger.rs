@@ -30,6 +30,8 @@ pub struct Htlc {
     pub payment_hash: PaymentHash,
     /// The absolute expiry.
     pub cltv_expiry: CltvExpiry,
+    /// The expiry of the HTLC that it was forwarded for, if it was.
+    pub incoming_expiry: Option<CltvExpiry>,
     /// The onion; dropped from an offered HTLC once the peer acknowledged it.
     #[serde(with = "super::record::onion")]
     pub onion: Option<OnionBytes>,
@@ -209,6 +211,7 @@ impl Ledger {
             amount: offer.amount,
             payment_hash: offer.payment_hash,
             cltv_expiry: offer.cltv_expiry,
+            incoming_expiry: offer.incoming_expiry,
             onion: Some(offer.onion.clone()),
             origin,
             add: Stage::Proposed,

@@ -10,9 +10,11 @@
 //! connection breaks. (Re-establishment is not implemented yet: once offline, a channel can only be closed alone.)
 //! No I/O, no clock, no randomness: what it needs stands in `Env` and in the input.
 
+mod archive;
 mod closing;
 mod config;
 mod confirming;
+mod deadline;
 mod funded;
 mod input;
 mod lab;
@@ -42,6 +44,7 @@ pub use record::RecordError;
 pub use view::HtlcView;
 pub use violation::{Rejection, Severity, Violation};
 
+use archive::Archive;
 use confirming::Confirming;
 use funded::{Funded, LocalCommitment, Place};
 use normal::Normal;
@@ -86,6 +89,7 @@ struct Base {
     id: ChannelId,
     link: Link,
     signer: Signer,
+    archive: Archive,
 }
 
 /// Whether the peer can be talked to about this channel.
@@ -165,31 +169,41 @@ impl Channel {
     pub fn step(&self, input: Input, env: &Env) -> Result<Step, Rejection> {
         let mut base = self.base.clone();
         let mut out = Out::default();
-        match self.phase.clone().step(&mut base, &input, env, &mut out) {
-            Ok(phase) => Ok(Step::new(base, phase, out)),
-            Err(Stop::Rejected(rejection)) => Err(rejection),
-            Err(Stop::Violated(violation)) => Ok(self.violated(&violation)),
+        let phase = match self.phase.clone().step(&mut base, &input, env, &mut out) {
+            Ok(phase) => phase,
+            Err(Stop::Rejected(rejection)) => return Err(rejection),
+            Err(Stop::Violated(violation)) => {
+                // Nothing else of the input counts.
+                (base, out) = (self.base.clone(), Out::default());
+                self.violated(&base, &violation, &mut out)
+            }
+        };
+        let is_block = matches!(input, Input::BlockConnected { .. });
+        let phase = if is_block { phase.meet_deadlines(&base, env, &mut out) } else { phase };
+        let phase = phase.pursue(&base, env, &mut out);
+        for effect in &out.effects {
+            if let Effect::Revoked { number, htlcs } = effect {
+                base.archive.remember(*number, htlcs.clone());
+            }
         }
+        Ok(Step::new(base, phase, out))
     }
 
-    /// What is due when the peer broke a rule; nothing else of the input counts.
-    fn violated(&self, violation: &Violation) -> Step {
-        let base = self.base.clone();
-        let mut out = Out::default();
+    /// What is due when the peer broke a rule.
+    fn violated(&self, base: &Base, violation: &Violation, out: &mut Out) -> Phase {
         let text = violation.to_string();
         match violation.severity() {
             Severity::Disconnect => {
                 let data = text.into_bytes();
                 out.send(Message::Warning(Warning { channel_id: base.id, data }));
                 out.effects.push(Effect::Disconnect);
-                Step::new(base, self.phase.clone(), out)
+                self.phase.clone()
             }
             Severity::FailChannel => {
                 if !matches!(violation, Violation::PeerError { .. }) {
                     out.error(base.id, &text);
                 }
-                let phase = self.phase.clone().fail(&base, &text, &mut out);
-                Step::new(base, phase, out)
+                self.phase.clone().fail(base, &text, out)
             }
         }
     }
@@ -204,6 +218,36 @@ impl Phase {
             Phase::ShuttingDown(phase) => phase.step(base, input, env, out),
             Phase::OnChain(phase) => phase.step(base, input, env, out),
             Phase::Done => done(input),
+        }
+    }
+
+    /// An HTLC that must be decided on the chain sends the channel there, as long as there is time (BOLT 2,
+    /// "`cltv_expiry_delta` Selection").
+    fn meet_deadlines(self, base: &Base, env: &Env, out: &mut Out) -> Phase {
+        let funded = match &self {
+            Phase::Normal(phase) => Some(&phase.funded),
+            Phase::ShuttingDown(phase) => Some(&phase.funded),
+            Phase::Opening(_) | Phase::Confirming(_) | Phase::OnChain(_) | Phase::Done => None,
+        };
+        match funded.and_then(|funded| funded.missed_deadline(env)) {
+            Some(why) => {
+                let text = why.to_string();
+                out.error(base.id, &text);
+                self.fail(base, &text, out)
+            }
+            None => self,
+        }
+    }
+
+    /// On the chain, whatever happened: what can be claimed now is claimed.
+    fn pursue(self, base: &Base, env: &Env, out: &mut Out) -> Phase {
+        match self {
+            Phase::OnChain(phase) => Phase::OnChain(phase.pursue(base, env, out)),
+            Phase::Opening(_)
+            | Phase::Confirming(_)
+            | Phase::Normal(_)
+            | Phase::ShuttingDown(_)
+            | Phase::Done => self,
         }
     }
 
@@ -249,7 +293,8 @@ impl Base {
     ) -> Self {
         let signer = Signer::new(keys, Promises::default());
         let (config, link) = (Arc::new(config.clone()), Link::Online);
-        Self { peer, key_index, config, destination, id, link, signer }
+        let archive = Archive::default();
+        Self { peer, key_index, config, destination, id, link, signer, archive }
     }
 
     fn is_online(&self) -> bool {

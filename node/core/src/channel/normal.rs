@@ -20,9 +20,7 @@ impl Normal {
         match input {
             Input::Message(message) => self.message(base, message, env, out),
             Input::Command(command) => self.command(base, command, env, out),
-            Input::BlockConnected { height, transactions } => {
-                self.on_block(base, *height, transactions, env, out)
-            }
+            Input::BlockConnected { height, transactions } => self.on_block(base, *height, transactions, out),
             Input::BlockDisconnected { height } => {
                 let mut next = self;
                 next.funded.unconfirm(*height, out);
@@ -94,7 +92,9 @@ impl Normal {
                 ShuttingDown::new(self.funded).on_close(base, script.as_ref(), *feerate, env, out)
             }
             Command::ForceClose => Ok(OnChain::alone(base, self.funded, "this node closes alone", out)),
-            Command::Funded { .. } => Err(Rejection::WrongPhase { phase: NAME }.into()),
+            Command::Funded { .. } | Command::FeeInputs { .. } => {
+                Err(Rejection::WrongPhase { phase: NAME }.into())
+            }
         }
     }
 
@@ -103,13 +103,12 @@ impl Normal {
         base: &mut Base,
         height: BlockHeight,
         transactions: &[Confirmed],
-        env: &Env,
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
         next.funded.confirm(height, transactions, out)?;
         match on_chain::spend_in(&next.funded, transactions) {
-            Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, env, out)),
+            Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, out)),
             None => Ok(Phase::Normal(next)),
         }
     }
@@ -180,7 +179,10 @@ impl Funded {
             }
             Command::UpdateFee(feerate) => self.update_fee(*feerate, config, env, out)?,
             Command::Commit => self.commit(&mut base.signer, out)?,
-            Command::Funded { .. } | Command::Close { .. } | Command::ForceClose => {
+            Command::Funded { .. }
+            | Command::Close { .. }
+            | Command::ForceClose
+            | Command::FeeInputs { .. } => {
                 return Err(Rejection::WrongPhase { phase: NAME }.into());
             }
         }

@@ -5,7 +5,7 @@ use super::ledger::Ledger;
 use super::limits::Agreement;
 use super::signer::{Promises, Signer};
 use super::stage::View;
-use super::{Base, Channel, ChannelConfig, Link, Phase};
+use super::{Archive, Base, Channel, ChannelConfig, Link, Phase};
 use crate::ids::{ChannelId, NodeId};
 use crate::keys::{ChannelKeys, SecretStore};
 use crate::tx::{ChannelTerms, Commitment, CommitmentKeys, Side};
@@ -100,6 +100,7 @@ impl Channel {
             id: record.id,
             link: record.link,
             signer,
+            archive: Archive::default(),
         };
         let channel = Channel { base, phase: record.phase.into_owned() };
         match channel.funded() {

@@ -48,9 +48,7 @@ impl ShuttingDown {
         match input {
             Input::Message(message) => self.message(base, message, env, out),
             Input::Command(command) => self.command(base, command, env, out),
-            Input::BlockConnected { height, transactions } => {
-                self.on_block(base, *height, transactions, env, out)
-            }
+            Input::BlockConnected { height, transactions } => self.on_block(base, *height, transactions, out),
             Input::BlockDisconnected { height } => {
                 let mut next = self;
                 next.funded.unconfirm(*height, out);
@@ -134,7 +132,9 @@ impl ShuttingDown {
             }
             Command::Close { script, feerate } => self.on_close(base, script.as_ref(), *feerate, env, out),
             Command::ForceClose => Ok(OnChain::alone(base, self.funded, "this node closes alone", out)),
-            Command::Funded { .. } => Err(Rejection::WrongPhase { phase: NAME }.into()),
+            Command::Funded { .. } | Command::FeeInputs { .. } => {
+                Err(Rejection::WrongPhase { phase: NAME }.into())
+            }
         }
     }
 
@@ -212,13 +212,12 @@ impl ShuttingDown {
         base: &mut Base,
         height: BlockHeight,
         transactions: &[Confirmed],
-        env: &Env,
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
         next.funded.confirm(height, transactions, out)?;
         match on_chain::spend_in(&next.funded, transactions) {
-            Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, env, out)),
+            Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, out)),
             None => Ok(Phase::ShuttingDown(next)),
         }
     }

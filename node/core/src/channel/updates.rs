@@ -95,6 +95,7 @@ impl Funded {
             amount,
             payment_hash: message.payment_hash,
             cltv_expiry: message.cltv_expiry,
+            incoming_expiry: None,
             onion: message.onion_routing_packet.clone(),
             origin: Origin::Own { attempt: 0 },
         };

@@ -3,9 +3,10 @@ use super::stage::View;
 use super::{confirming, normal, on_chain, shutting_down};
 use super::{Channel, ChannelConfig, Effect, Env, Funded, Limits, Phase, Watch};
 use crate::ids::{ChannelId, NodeId, PaymentHash, ShortChannelId};
-use crate::tx::{ChannelTerms, Commitment, Side};
+use crate::tx::{ChannelTerms, Commitment, HtlcTerms, Side};
 use crate::units::{CltvExpiry, CommitmentNumber, FeeratePerKw, Msat};
 use bitcoin::Script;
+use std::sync::Arc;
 
 /// A pending HTLC, as its owner sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -195,6 +196,33 @@ impl Channel {
             let moving = [Side::Local, Side::Remote].into_iter().any(|side| funded.ledger.is_moving(side));
             funded.remote_next.is_none() && !moving
         })
+    }
+
+    /// The HTLCs of every state that the peer revoked, by the state's number: records of their own.
+    pub fn revoked_states(&self) -> impl Iterator<Item = (CommitmentNumber, &Arc<[HtlcTerms]>)> {
+        self.base.archive.states()
+    }
+
+    /// The HTLCs of one of them; none if it had no HTLC output.
+    pub fn revoked_state(&self, number: CommitmentNumber) -> &[HtlcTerms] {
+        self.base.archive.htlcs(number)
+    }
+
+    /// Coins of the wallet that its transactions spend, which are not mined yet.
+    pub fn fee_coins(&self) -> Vec<bitcoin::OutPoint> {
+        match &self.phase {
+            Phase::OnChain(phase) => phase.fee_coins(),
+            Phase::Opening(_)
+            | Phase::Confirming(_)
+            | Phase::Normal(_)
+            | Phase::ShuttingDown(_)
+            | Phase::Done => Vec::new(),
+        }
+    }
+
+    /// Puts back what [`Effect::Revoked`] asked to be kept, after the channel was read from its record.
+    pub fn remember_revoked(&mut self, number: CommitmentNumber, htlcs: Arc<[HtlcTerms]>) {
+        self.base.archive.remember(number, htlcs);
     }
 
     /// What on the chain concerns it.

@@ -1,7 +1,7 @@
 //! What comes into a node and what goes out of it.
 use crate::channel::{ChannelConfig, Confirmed, OpenRequest, Role};
 use crate::ids::{ChannelId, NodeId, PaymentHash, Preimage, ShortChannelId};
-use crate::units::{BlockHeight, FeeratePerKw, Msat, Sat, Timestamp};
+use crate::units::{BlockHeight, CommitmentNumber, FeeratePerKw, Msat, Sat, Timestamp};
 use bitcoin::{BlockHash, ScriptBuf, Transaction};
 use std::sync::Arc;
 
@@ -140,6 +140,8 @@ pub struct NodeConfig {
     pub max_pending_opens: usize,
     /// The longest a payment may lock money, in blocks. Default 2016.
     pub max_cltv_total: u32,
+    /// Satoshis that the wallet keeps for each channel with anchors, to pay for closing it alone. Default 10,000.
+    pub anchor_reserve: Sat,
     /// How long its invoices can be paid, in seconds (BOLT 11 `x`). Default 3600, the BOLT's own.
     pub invoice_expiry_seconds: u64,
 }
@@ -153,6 +155,7 @@ impl Default for NodeConfig {
             max_attempts: 6,
             max_pending_opens: 4,
             max_cltv_total: 2016,
+            anchor_reserve: Sat::new(10_000),
             invoice_expiry_seconds: 3600,
         }
     }
@@ -347,6 +350,8 @@ pub enum RecordKey {
     Forward(ChannelId, u64),
     /// The wallet's change set.
     Wallet,
+    /// The HTLCs of one state of a channel that the peer revoked.
+    Revoked(ChannelId, CommitmentNumber),
 }
 
 /// What one event led to: first save, then act, then sleep until `wake`.

@@ -83,9 +83,13 @@ impl<'a> Picker<'a> {
             self.txids = self.transactions.iter().map(Transaction::compute_txid).collect();
         }
         let mut picked = Vec::new();
+        // What spends a picked one in the same block comes along: its outputs could not be watched yet.
+        let mut parents: Vec<Txid> = Vec::new();
         let places = self.transactions.iter().zip(&self.txids).zip(&mut self.shared).zip(0..);
         for (((tx, txid), shared), index) in places {
-            if watches.iter().any(|watch| concerns(watch, tx, txid)) {
+            let child = || tx.input.iter().any(|input| parents.contains(&input.previous_output.txid));
+            if watches.iter().any(|watch| concerns(watch, tx, txid)) || child() {
+                parents.push(*txid);
                 let tx = shared.get_or_insert_with(|| Arc::new(tx.clone())).clone();
                 picked.push(Confirmed { tx, index });
             }

@@ -3,11 +3,12 @@
 use super::draft::Draft;
 use super::peers::error;
 use super::{Action, Node, Notice};
-use crate::channel::{Channel, Command, Effect, Env, Input, Offer, Rejection, Role, Step};
+use crate::chain::Bill;
+use crate::channel::{Channel, Command, Effect, Env, FeeInputs, Input, Offer, Rejection, Role, Step};
 use crate::ids::{ChannelId, NodeId};
 use crate::units::{FeeratePerKw, Sat};
 use crate::wire::Message;
-use bitcoin::{ScriptBuf, Transaction};
+use bitcoin::{OutPoint, ScriptBuf, Transaction};
 
 impl Node {
     /// One step of one channel, and all that follows from it. A channel that is gone has nothing to do.
@@ -49,6 +50,11 @@ impl Node {
                     self.fund(id, script, amount, feerate, draft);
                 }
                 Effect::Broadcast { role, tx } => self.broadcast(id, role, tx, env, draft),
+                Effect::BroadcastPackage { transactions } => {
+                    draft.actions.push(Action::BroadcastPackage { channel: id, transactions });
+                }
+                Effect::FeeInputsNeeded(needed) => self.give_fee_inputs(id, &needed, draft),
+                Effect::Revoked { number, .. } => draft.revoked.push((id, number)),
                 Effect::CommitDue => {
                     self.due.insert(id);
                 }
@@ -144,6 +150,25 @@ impl Node {
         }
     }
 
+    /// Coins for a transaction that cannot pay for itself. Those that other transactions of ours wait with are left alone; if
+    /// there are too few, the channel asks again at the next block.
+    fn give_fee_inputs(&mut self, id: ChannelId, needed: &FeeInputs, draft: &mut Draft) {
+        let used: Vec<OutPoint> = self.channels.values().flat_map(Channel::fee_coins).collect();
+        let bill = Bill {
+            tx: &needed.tx,
+            weight: needed.weight,
+            paid: needed.paid,
+            feerate: needed.feerate,
+            budget: needed.budget,
+            change: &needed.change,
+            again: &needed.coins,
+            used: &used,
+        };
+        if let Some(tx) = self.wallet.pay(&bill) {
+            draft.task(id, Command::FeeInputs { claim: needed.claim, tx });
+        }
+    }
+
     /// The channel never came to be. Its destination was not told to anyone, so that another channel can have it.
     pub(super) fn abandon(&mut self, id: ChannelId, why: String, draft: &mut Draft) {
         let unused = self.channels.get(&id).map(|channel| channel.destination().to_owned());
@@ -173,6 +198,8 @@ impl Node {
     }
 
     fn forget(&mut self, id: ChannelId, draft: &mut Draft) {
+        let states = self.channels.get(&id).into_iter().flat_map(Channel::revoked_states);
+        draft.revoked.extend(states.map(|(number, _)| (id, number)));
         self.channels.remove(&id);
         self.by_scid.retain(|_, channel| *channel != id);
         self.due.remove(&id);

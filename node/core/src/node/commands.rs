@@ -9,7 +9,8 @@ use crate::ids::{ChannelId, NodeId, PaymentSecret, Preimage};
 use crate::payment::incoming::{InvoiceState, OwnInvoice, DEFAULT_FINAL_CLTV_DELTA};
 use crate::payment::invoice::{Invoice, InvoiceTerms, RouteHintHop};
 use crate::payment::outgoing::{Order, Outgoing};
-use crate::units::{Msat, Timestamp};
+use crate::tx::ChannelTerms;
+use crate::units::{Msat, Sat, Timestamp};
 
 /// The chain that invoices are for.
 const NETWORK: bitcoin::Network = bitcoin::Network::Regtest;
@@ -58,6 +59,7 @@ impl Node {
         if !self.peers.get(&request.peer).is_some_and(|peer| peer.is_ready()) {
             return Err(CommandError(format!("connect to {} first", request.peer)));
         }
+        self.check_anchor_reserve(request)?;
         let index = self.next_channel(draft);
         let temporary = self.temporary_id(index);
         let keys = self.seed.channel_keys(index);
@@ -67,6 +69,24 @@ impl Node {
             .map_err(|rejection| CommandError(rejection.to_string()))?;
         self.apply(temporary, step, env, draft);
         Ok(Reply::Opening { temporary })
+    }
+
+    /// A channel with anchors can be closed alone only by who has coins to pay for it: what this opening leaves must do for every
+    /// such channel.
+    fn check_anchor_reserve(&mut self, request: &OpenRequest) -> Result<(), CommandError> {
+        let with_anchors =
+            |terms: Option<&ChannelTerms>| terms.is_some_and(|terms| terms.channel_type.has_anchors());
+        let others = self.channels.values().filter(|channel| with_anchors(channel.terms())).count() as u64;
+        let count = others + u64::from(request.channel_type.has_anchors());
+        let reserve = Sat::new(self.config.anchor_reserve.get().saturating_mul(count));
+        let (has, needs) = (self.wallet.balance(), request.funding_amount.saturating_add(reserve));
+        if count == 0 || has >= needs {
+            return Ok(());
+        }
+        let amount = request.funding_amount;
+        Err(CommandError(format!(
+            "{has} in the wallet: {amount} for the channel would not leave the {reserve} that {count} channels with anchors need"
+        )))
     }
 
     fn invoice(

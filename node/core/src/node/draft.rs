@@ -4,6 +4,7 @@
 use super::{Action, Batch, Node, Notice, RecordKey, Turn, Why};
 use crate::channel::{Command, Env};
 use crate::ids::{ChannelId, NodeId, PaymentHash};
+use crate::units::CommitmentNumber;
 use crate::wire::Message;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -14,6 +15,8 @@ pub(super) struct Draft {
     /// Commands for channels, to be run in this order before the turn ends.
     pub(super) tasks: VecDeque<Task>,
     pub(super) channels: BTreeSet<ChannelId>,
+    /// Revoked states that are new, or whose channel is forgotten.
+    pub(super) revoked: Vec<(ChannelId, CommitmentNumber)>,
     pub(super) payments: BTreeSet<PaymentHash>,
     pub(super) invoices: BTreeSet<PaymentHash>,
     pub(super) forwards: BTreeSet<(ChannelId, u64)>,
@@ -59,6 +62,9 @@ impl Node {
         for id in draft.channels {
             save.records
                 .insert(RecordKey::Channel(id), self.channels.get(&id).map(|channel| channel.encode()));
+        }
+        for (id, number) in draft.revoked {
+            save.records.insert(RecordKey::Revoked(id, number), self.revoked_record(&id, number));
         }
         for hash in draft.payments {
             save.records.insert(RecordKey::Payment(hash), self.payment_record(&hash));

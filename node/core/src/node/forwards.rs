@@ -105,6 +105,7 @@ impl Node {
             amount: onward.amount,
             payment_hash,
             cltv_expiry: onward.expiry,
+            incoming_expiry: Some(received.cltv_expiry),
             onion,
             origin: Origin::Forward { channel, id: received.id },
         };

@@ -70,6 +70,7 @@ impl Node {
                     amount: first.amount,
                     payment_hash: hash,
                     cltv_expiry: first.cltv_expiry,
+                    incoming_expiry: None,
                     onion: sent.packet,
                     origin: Origin::Own { attempt: number },
                 };

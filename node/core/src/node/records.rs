@@ -8,7 +8,8 @@ use crate::channel::{Channel, Env, Input, RecordError};
 use crate::ids::{ChannelId, PaymentHash};
 use crate::keys::NodeSeed;
 use crate::payment::incoming::InvoiceState;
-use crate::units::BlockHeight;
+use crate::tx::HtlcTerms;
+use crate::units::{BlockHeight, CommitmentNumber};
 use bitcoin::BlockHash;
 use serde::de::DeserializeOwned;
 use serde::Serialize;
@@ -101,6 +102,13 @@ impl Node {
         match key {
             RecordKey::Node | RecordKey::Wallet => {}
             RecordKey::Channel(id) => self.restore_channel(*id, bytes)?,
+            RecordKey::Revoked(id, number) => {
+                let htlcs: Vec<HtlcTerms> = decode(key, bytes)?;
+                let channel = self.channels.get_mut(id);
+                channel
+                    .ok_or(RestoreError::Misfiled { record: key.clone() })?
+                    .remember_revoked(*number, htlcs.into());
+            }
             RecordKey::Payment(hash) => {
                 let payment: crate::payment::outgoing::Outgoing = decode(key, bytes)?;
                 filed(key, payment.payment_hash == *hash)?;
@@ -149,6 +157,12 @@ impl Node {
         let mut records =
             BTreeMap::from([(RecordKey::Node, self.node_record()), (RecordKey::Wallet, wallet)]);
         records.extend(self.channels.iter().map(|(id, channel)| (RecordKey::Channel(*id), channel.encode())));
+        for (id, channel) in &self.channels {
+            let states = channel.revoked_states();
+            records.extend(
+                states.map(|(number, htlcs)| (RecordKey::Revoked(*id, number), encode(&htlcs.as_ref()))),
+            );
+        }
         records
             .extend(self.outgoing.iter().map(|(hash, payment)| (RecordKey::Payment(*hash), encode(payment))));
         records
@@ -157,6 +171,11 @@ impl Node {
         records
             .extend(forwards.map(|((id, htlc), forward)| (RecordKey::Forward(*id, *htlc), encode(forward))));
         records
+    }
+
+    /// A revoked state's HTLCs; nothing once its channel is forgotten.
+    pub(super) fn revoked_record(&self, id: &ChannelId, number: CommitmentNumber) -> Option<Vec<u8>> {
+        Some(encode(&self.channels.get(id)?.revoked_state(number)))
     }
 
     pub(super) fn payment_record(&self, hash: &PaymentHash) -> Option<Vec<u8>> {

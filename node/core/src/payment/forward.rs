@@ -118,6 +118,7 @@ pub fn refuse_upstream(shared_secret: &SharedSecret, refusal: &Refusal) -> Vec<u
         Refusal::NotCommitted => {
             wrap(shared_secret, &Failure::TemporaryChannelFailure { channel_update: Vec::new() })
         }
+        Refusal::OnChain => wrap(shared_secret, &Failure::PermanentChannelFailure),
     }
 }
 

@@ -222,14 +222,10 @@ impl Outgoing {
                 },
                 culprit: Culprit::Channel(0),
             },
-            Refusal::NotCommitted => Verdict {
-                failure: PaymentFailure {
-                    node: None,
-                    code: 0,
-                    text: "the first channel was lost".to_owned(),
-                },
-                culprit: Culprit::Channel(0),
-            },
+            Refusal::NotCommitted => first_channel("the first channel was lost"),
+            Refusal::OnChain => {
+                first_channel("the first channel was closed, and the HTLC ended on the chain")
+            }
         };
         self.exclude(attempt, own, verdict.culprit);
         self.last_failure = Some(verdict.failure);
@@ -352,4 +348,9 @@ fn code_name(code: u16) -> &'static str {
         0xc018 => "invalid_onion_blinding",
         _ => "failure code",
     }
+}
+/// The attempt ended on its first channel, which the peer cannot be blamed for in words of its own.
+fn first_channel(text: &str) -> Verdict {
+    let failure = PaymentFailure { node: None, code: 0, text: text.to_owned() };
+    Verdict { failure, culprit: Culprit::Channel(0) }
 }

@@ -13,9 +13,20 @@ pub(super) fn digest(
     amount: Amount,
     kind: EcdsaSighashType,
 ) -> Message {
+    digest_at(tx, 0, script_code, amount, kind)
+}
+
+/// The same for the input at `index`.
+pub(super) fn digest_at(
+    tx: &Transaction,
+    index: usize,
+    script_code: &Script,
+    amount: Amount,
+    kind: EcdsaSighashType,
+) -> Message {
     let hash = SighashCache::new(tx)
-        .p2wsh_signature_hash(0, script_code, amount, kind)
-        .expect("every transaction built here has an input");
+        .p2wsh_signature_hash(index, script_code, amount, kind)
+        .expect("the callers name an input that is there, and an output beside it for SIGHASH_SINGLE");
     Message::from_digest(hash.to_byte_array())
 }
 

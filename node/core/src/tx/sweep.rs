@@ -1,16 +1,15 @@
 //! Outputs of a commitment that one side can take alone, and the transaction that does: one input, one output, signed.
 //! Seed: RD, HTRD, HERD (delayed), D (`to_remote`), BR, HTBR, HEBR (penalty), HED and HTD (direct HTLC claims), HBR.
 //! Says what a claim needs and what it costs, not when it is due.
-use super::signature::{digest, sign, witness_element};
+use super::signature::{digest_at, sign, witness_element};
 use super::*;
 use crate::ids::Preimage;
 use crate::keys::{derive_revocation_secret_key, derive_secret_key_of, ChannelKeys};
 use crate::units::{FeeratePerKw, Sat};
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
-use bitcoin::transaction::Version;
 use bitcoin::{
-    EcdsaSighashType, OutPoint, PubkeyHash, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
+    EcdsaSighashType, OutPoint, PubkeyHash, Script, ScriptBuf, Sequence, Transaction, TxIn, Witness,
 };
 use secp256k1::SecretKey;
 use std::fmt;
@@ -31,16 +30,6 @@ pub struct Claim {
     /// The witness after the signature.
     tail: Vec<Vec<u8>>,
     key: SecretKey,
-}
-
-/// The output is not worth what taking it costs at this feerate: what would be left is dust at the destination.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("an output of {amount} is not worth a fee of {fee}")]
-pub struct Uneconomical {
-    /// What the output holds.
-    pub amount: Sat,
-    /// What the sweep would pay.
-    pub fee: Sat,
 }
 
 impl Claim {
@@ -101,6 +90,17 @@ impl Claim {
             tail: vec![bytes.to_vec()],
             key: keys.payment,
         }
+    }
+
+    /// This node's own anchor of a commitment, whoever holds it: spent to pay for the commitment. Nothing without anchors.
+    pub fn anchor(commitment: &Commitment, terms: &ChannelTerms, keys: &ChannelKeys) -> Option<Self> {
+        let vout = match commitment.holder {
+            Side::Local => commitment.to_local_anchor,
+            Side::Remote => commitment.to_remote_anchor,
+        };
+        let (outpoint, amount) = output(commitment, commitment.holder, vout)?;
+        let script = anchor_script(&terms.local.basepoints.funding_pubkey);
+        Some(Self::by_script(outpoint, amount, ANY_TIME, vec![], script, keys.funding))
     }
 
     /// HED or HTD: the `index`th HTLC output of the peer's commitment, directly: one that the peer offered with the
@@ -185,47 +185,39 @@ impl Claim {
         Self { outpoint, amount, sequence, lock_time: LockTime::ZERO, script_code: script, tail, key }
     }
 
+    /// What its witness weighs, with a signature of the greatest length.
+    pub(super) fn witness_weight(&self) -> u64 {
+        let tail = self.tail.iter().map(|element| size_len(element.len()) + element.len() as u64);
+        size_len(self.tail.len() + 1) + 1 + SIGNATURE_LEN + tail.sum::<u64>()
+    }
+
     /// The weight of the sweep to `destination`, with a signature of the greatest length: at most this.
     pub fn weight(&self, destination: &Script) -> u64 {
-        let output = 8 + size_len(destination.len()) + destination.len() as u64;
-        let tail = self.tail.iter().map(|element| size_len(element.len()) + element.len() as u64);
-        let witness = size_len(self.tail.len() + 1) + 1 + SIGNATURE_LEN + tail.sum::<u64>();
-        4 * (4 + 1 + 41 + 1 + output + 4) + 2 + witness
+        gathered_weight(std::slice::from_ref(self), destination)
     }
 
     /// The signed sweep to `destination`, or that it is not worth its fee.
     pub fn sweep(&self, destination: &Script, feerate: FeeratePerKw) -> Result<Transaction, Uneconomical> {
-        let fee = feerate.fee(self.weight(destination));
-        let uneconomical = Uneconomical { amount: self.amount, fee };
-        let left = self.amount.checked_sub(fee).ok_or(uneconomical)?;
-        if left < dust_threshold(destination) {
-            return Err(uneconomical);
-        }
-        let input = TxIn {
-            previous_output: self.outpoint,
-            script_sig: ScriptBuf::new(),
-            sequence: self.sequence,
-            witness: Witness::new(),
-        };
-        let output = TxOut { value: left.to_amount(), script_pubkey: destination.to_owned() };
-        let mut tx = Transaction {
-            version: Version::TWO,
-            lock_time: self.lock_time,
-            input: vec![input],
-            output: vec![output],
-        };
-        let witness = self.witness(&tx);
-        tx.input.iter_mut().for_each(|input| input.witness = witness.clone());
-        Ok(tx)
+        gather(std::slice::from_ref(self), destination, feerate)
     }
 
-    fn witness(&self, tx: &Transaction) -> Witness {
+    /// Its input, without a witness.
+    pub(super) fn input(&self) -> TxIn {
+        let (previous_output, sequence) = (self.outpoint, self.sequence);
+        TxIn { previous_output, script_sig: ScriptBuf::new(), sequence, witness: Witness::new() }
+    }
+
+    /// Signs the input at `index` of a transaction that is complete but for the witnesses, and puts the witness in.
+    pub(super) fn sign_in(&self, tx: &mut Transaction, index: usize) {
         let all = EcdsaSighashType::All;
-        let signature = sign(&digest(tx, &self.script_code, self.amount.to_amount(), all), &self.key);
+        let amount = self.amount.to_amount();
+        let signature = sign(&digest_at(tx, index, &self.script_code, amount, all), &self.key);
         let mut witness = Witness::new();
         witness.push(witness_element(&signature, all));
         self.tail.iter().for_each(|element| witness.push(element));
-        witness
+        if let Some(input) = tx.input.get_mut(index) {
+            input.witness = witness;
+        }
     }
 }
 
@@ -255,7 +247,7 @@ fn output(commitment: &Commitment, holder: Side, vout: Option<u32>) -> Option<(O
 }
 
 /// How many bytes a length takes before what it measures.
-const fn size_len(len: usize) -> u64 {
+pub(super) const fn size_len(len: usize) -> u64 {
     match len {
         0..=0xfc => 1,
         0xfd..=0xffff => 3,

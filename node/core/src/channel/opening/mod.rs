@@ -184,6 +184,7 @@ impl Opening {
             | Command::Fail { .. }
             | Command::FailMalformed { .. }
             | Command::UpdateFee(_)
+            | Command::FeeInputs { .. }
             | Command::Close { .. } => Err(Rejection::WrongPhase { phase: self.name() }.into()),
         }
     }

@@ -1,0 +1,290 @@
+//! The channel's end on the chain (BOLT 5), until everything of ours is irrevocably resolved: 100 blocks deep. Whatever is
+//! mined is read, whatever can be claimed is claimed, whatever an HTLC's end is goes back to whom it was offered for. A
+//! reorganisation undoes what it undoes, and all is done again.
+//!
+//! ```text
+//!   F --- X                                 both agreed: nothing to do but to wait
+//!     \-- C, ours:       to_local --- RD    after to_self_delay
+//!      |                 offered --- HT --- HTRD        received, with R --- HE --- HERD
+//!     \-- C, the peer's: to_remote --- D    at once, or after one block with anchors
+//!      |                 offered by us --- HTD          offered by the peer, with R --- HED
+//!     \-- C, revoked:    to_remote --- D    to_local --- BR
+//!                        HTLCs --- HBR      the peer's HT or HE --- HTBR or HEBR
+//! ```
+mod child;
+mod claim;
+mod fee;
+mod outcome;
+mod output;
+mod spend;
+
+use super::{Base, Command, Confirmed, Env, Funded, Input, Out, Phase, Rejection, Role, Stop, Watch};
+use super::{Effect, FeeInputs, Mutant};
+use crate::ids::Preimage;
+use crate::units::BlockHeight;
+use crate::wire::Message;
+use bitcoin::{OutPoint, Transaction, Txid};
+use claim::Claiming;
+use output::Output;
+use serde::{Deserialize, Serialize};
+use spend::{Kind, Spend};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Blocks after which nothing is undone any more (BOLT 5).
+pub const IRREVOCABLE_DEPTH: u32 = 100;
+/// Blocks after which an HTLC that ended without R is failed upstream (BOLT 5, "reasonable depth").
+pub const REASONABLE_DEPTH: u32 = 6;
+
+/// A channel whose funding is spent, or will be.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OnChain {
+    /// The channel as it was.
+    pub funded: Funded,
+    /// What we broadcast to spend the funding, if we did.
+    ours: Option<(Role, Arc<Transaction>)>,
+    /// What did spend it, as the chain is now.
+    spend: Option<Spend>,
+    /// The outputs of that, and of HTLC transactions, that are ours to take.
+    outputs: Vec<Output>,
+    /// Our transactions that take them.
+    claims: Vec<Claiming>,
+    /// The child that pays for our commitment.
+    child: Option<Claiming>,
+    next_claim: u32,
+    /// Since when our commitment waits to be mined.
+    began: Option<BlockHeight>,
+    /// What was claimed together is claimed apart from now on.
+    apart: bool,
+    /// R of received HTLCs, learnt since the channel is on the chain.
+    preimages: BTreeMap<u64, Preimage>,
+    /// Offered HTLCs whose end was told.
+    told: BTreeSet<u64>,
+    /// Received HTLCs whose amount was told to be ours.
+    settled: BTreeSet<u64>,
+}
+
+/// The transaction among these that spends the funding.
+pub fn spend_in<'a>(funded: &Funded, transactions: &'a [Confirmed]) -> Option<&'a Confirmed> {
+    let spends =
+        |tx: &Transaction| tx.input.iter().any(|input| input.previous_output == funded.terms.funding);
+    transactions.iter().find(|confirmed| spends(&confirmed.tx))
+}
+
+impl OnChain {
+    fn enter(funded: Funded, ours: Option<(Role, Transaction)>, out: &mut Out) -> Self {
+        let mut funded = funded;
+        funded.forget_unsigned(out);
+        out.save = true;
+        let ours = ours.map(|(role, tx)| (role, Arc::new(tx)));
+        out.effects.extend(ours.iter().map(|(role, tx)| broadcast(*role, tx)));
+        Self {
+            funded,
+            ours,
+            spend: None,
+            outputs: Vec::new(),
+            claims: Vec::new(),
+            child: None,
+            next_claim: 0,
+            began: None,
+            apart: false,
+            preimages: BTreeMap::new(),
+            told: BTreeSet::new(),
+            settled: BTreeSet::new(),
+        }
+    }
+
+    /// We close alone: our newest commitment goes to the chain.
+    pub fn alone(base: &Base, funded: Funded, why: &str, out: &mut Out) -> Phase {
+        let tx = funded.signed_commitment(&base.signer);
+        let next = Self::enter(funded, Some((Role::Commitment, tx)), out);
+        out.effects.push(Effect::Closing { why: why.to_owned() });
+        Phase::OnChain(next)
+    }
+
+    /// Both signed X.
+    pub fn together(funded: Funded, tx: Transaction, out: &mut Out) -> Phase {
+        let next = Self::enter(funded, Some((Role::Closing, tx)), out);
+        out.effects.push(Effect::Closing { why: "closed together".to_owned() });
+        Phase::OnChain(next)
+    }
+
+    /// The funding was spent by what the chain shows, before we did anything.
+    pub fn spent(
+        base: &Base,
+        funded: Funded,
+        tx: &Arc<Transaction>,
+        height: BlockHeight,
+        transactions: &[Confirmed],
+        out: &mut Out,
+    ) -> Phase {
+        let mut next = Self::enter(funded, None, out);
+        next.on_spend(base, tx, height, out);
+        next.on_transactions(base, height, transactions, out);
+        Phase::OnChain(next)
+    }
+
+    /// One input.
+    pub fn step(self, base: &mut Base, input: &Input, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
+        match input {
+            Input::Message(message) => self.message(base, message, out),
+            Input::Command(command) => self.command(base, command, out),
+            Input::BlockConnected { height, transactions } => {
+                Ok(self.on_block(base, *height, transactions, env, out))
+            }
+            Input::BlockDisconnected { height } => Ok(self.on_block_gone(*height, env, out)),
+            Input::Unconfirmed(tx) => {
+                let mut next = self;
+                next.on_unconfirmed(tx, env, out);
+                Ok(Phase::OnChain(next))
+            }
+            Input::Disconnected => {
+                base.go_offline(out);
+                Ok(Phase::OnChain(self))
+            }
+            Input::Connected => Ok(Phase::OnChain(self)),
+        }
+    }
+
+    /// Whatever the peer says, the chain decides now.
+    fn message(self, base: &Base, message: &Message, out: &mut Out) -> Result<Phase, Stop> {
+        match message {
+            Message::ChannelReestablish(_) => out.error(base.id, "the channel is closed on the chain"),
+            Message::Warning(_)
+            | Message::Init(_)
+            | Message::Error(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::OpenChannel(_)
+            | Message::AcceptChannel(_)
+            | Message::FundingCreated(_)
+            | Message::FundingSigned(_)
+            | Message::ChannelReady(_)
+            | Message::Shutdown(_)
+            | Message::ClosingSigned(_)
+            | Message::UpdateAddHtlc(_)
+            | Message::UpdateFulfillHtlc(_)
+            | Message::UpdateFailHtlc(_)
+            | Message::UpdateFailMalformedHtlc(_)
+            | Message::CommitmentSigned(_)
+            | Message::RevokeAndAck(_)
+            | Message::UpdateFee(_)
+            | Message::Unknown { .. } => {}
+        }
+        Ok(Phase::OnChain(self))
+    }
+
+    fn command(self, base: &Base, command: &Command, out: &mut Out) -> Result<Phase, Stop> {
+        let mut next = self;
+        match command {
+            Command::Commit => {}
+            Command::Fulfill { id, preimage } => next.learn(*id, *preimage, out)?,
+            // What is not claimed goes back to the peer by itself.
+            Command::Fail { .. } | Command::FailMalformed { .. } => out.save = true,
+            Command::FeeInputs { claim, tx } => next.on_fee_inputs(base, *claim, tx, out),
+            Command::Close { .. } | Command::ForceClose => return Err(Rejection::AlreadyClosing.into()),
+            Command::Funded { .. } | Command::Add(_) | Command::UpdateFee(_) => {
+                return Err(Rejection::WrongPhase { phase: NAME }.into());
+            }
+        }
+        Ok(Phase::OnChain(next))
+    }
+
+    fn on_block(
+        self,
+        base: &Base,
+        height: BlockHeight,
+        transactions: &[Confirmed],
+        env: &Env,
+        out: &mut Out,
+    ) -> Phase {
+        let mut next = self;
+        // The funding's place is only told; that it is wrong cannot matter to a channel that is over.
+        let _ = next.funded.confirm(height, transactions, out);
+        if let Some(spend) = spend_in(&next.funded, transactions).filter(|_| next.spend.is_none()) {
+            next.on_spend(base, &spend.tx, height, out);
+        }
+        next.on_transactions(base, height, transactions, out);
+        next.tell_outcomes(height, env, out);
+        next.renew(base, env, out);
+        if next.is_resolved(height, env) {
+            out.save = true;
+            next.tell_rest(out);
+            out.effects.push(Effect::Resolved);
+            return Phase::Done;
+        }
+        Phase::OnChain(next)
+    }
+
+    /// What stood in the block is not true any more; what is ours goes to the mempool again.
+    fn on_block_gone(self, height: BlockHeight, env: &Env, out: &mut Out) -> Phase {
+        let mut next = self;
+        next.funded.unconfirm(height, out);
+        if env.plants(Mutant::ReorgsAreIgnored) {
+            return Phase::OnChain(next);
+        }
+        let gone = next.spend.as_ref().is_some_and(|spend| spend.height >= height);
+        next.forget_block(height, gone, out);
+        if gone {
+            next.spend = None;
+            next.apart = false;
+            out.save = true;
+            out.effects.extend(next.ours.iter().map(|(role, tx)| broadcast(*role, tx)));
+        }
+        Phase::OnChain(next)
+    }
+
+    /// Whether everything of ours is 100 deep, or left since it is not worth its fee or not ours to take.
+    fn is_resolved(&self, tip: BlockHeight, env: &Env) -> bool {
+        let Some(spend) = &self.spend else { return false };
+        let depth = if env.plants(Mutant::ForgetsCloseOneDeep) { 1 } else { IRREVOCABLE_DEPTH };
+        let deep = |height: BlockHeight| depth_of(height, tip) >= depth;
+        deep(spend.height) && self.outputs.iter().all(|output| self.is_over(output, deep))
+    }
+
+    /// What this phase wants to hear of.
+    pub fn watches(&self) -> Vec<Watch> {
+        let funding = Watch::Spend(self.funded.terms.funding);
+        let outputs = self.outputs.iter().filter(|output| output.spent.is_none());
+        let outputs = outputs.map(|output| output.outpoint);
+        let early = self.htlc_outpoints_to_come();
+        let child = self.child.as_ref().and_then(|child| child.tx.as_ref()).map(|tx| tx.compute_txid());
+        let spends = outputs.chain(early).map(Watch::Spend);
+        [funding].into_iter().chain(spends).chain(child.map(Watch::Confirmation)).collect()
+    }
+
+    /// What is ours and not mined, for the chain again after a start.
+    pub fn unmined(&self) -> Vec<Effect> {
+        match &self.spend {
+            Some(_) => self.claims.iter().filter_map(Claiming::again).collect(),
+            None => self.ours.iter().map(|(role, tx)| broadcast(*role, tx)).chain(self.package()).collect(),
+        }
+    }
+
+    /// Coins of the wallet that transactions of ours spend, which are not mined yet.
+    pub fn fee_coins(&self) -> Vec<OutPoint> {
+        let claims = self.claims.iter().chain(&self.child).filter(|claim| claim.mined.is_none());
+        claims.flat_map(Claiming::coins).collect()
+    }
+}
+
+fn broadcast(role: Role, tx: &Arc<Transaction>) -> Effect {
+    Effect::Broadcast { role, tx: tx.as_ref().clone() }
+}
+
+/// How deep a block of this height is; the tip itself is one deep.
+fn depth_of(height: BlockHeight, tip: BlockHeight) -> u32 {
+    tip.plus(1).get().saturating_sub(height.get())
+}
+
+impl Funded {
+    /// A closing transaction that we signed may be mined at any time.
+    pub fn remember_closing(&mut self, txid: Txid) {
+        if !self.closings.contains(&txid) {
+            self.closings.push(txid);
+        }
+    }
+}
+
+/// The phase's name for people.
+pub const NAME: &str = "on chain";

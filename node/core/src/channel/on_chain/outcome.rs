@@ -1,0 +1,149 @@
+//! What became of each HTLC: told to whom it was offered for as soon as it is sure, and never sooner. With R at once, wherever
+//! it shows; without R when the removal is deep (BOLT 5, "HTLC Output Handling").
+use super::output::{preimage_in, HtlcKey, Output};
+use super::{Effect, Env, Mutant, Out, Rejection};
+use super::{OnChain, REASONABLE_DEPTH};
+use crate::channel::ledger::{Htlc, Removal};
+use crate::channel::Refusal;
+use crate::ids::Preimage;
+use crate::tx::{Commitment, Direction, Side};
+use crate::units::BlockHeight;
+use bitcoin::{OutPoint, Transaction};
+
+impl OnChain {
+    /// The node knows R of a received HTLC: it is claimed wherever an output of it stands.
+    pub(super) fn learn(&mut self, id: u64, preimage: Preimage, out: &mut Out) -> Result<(), Rejection> {
+        let htlc = self.funded.ledger.find(Side::Remote, id).ok_or(Rejection::UnknownHtlc { id })?;
+        if preimage.payment_hash() != htlc.payment_hash {
+            return Err(Rejection::WrongPreimage { id });
+        }
+        self.preimages.insert(id, preimage);
+        out.save = true;
+        Ok(())
+    }
+
+    /// After each block: every HTLC whose end is sure now.
+    pub(super) fn tell_outcomes(&mut self, tip: BlockHeight, env: &Env, out: &mut Out) {
+        if self.spend.is_none() {
+            return;
+        }
+        for htlc in self.funded.ledger.htlcs().to_vec() {
+            match htlc.offerer {
+                Side::Local => self.tell_offered(&htlc, tip, env, out),
+                Side::Remote => self.tell_received(&htlc, tip, out),
+            }
+        }
+    }
+
+    fn output_of(&self, offerer: Side, id: u64) -> Option<&Output> {
+        let key = HtlcKey { offerer, id };
+        self.outputs.iter().find(|output| output.htlc() == Some(key))
+    }
+
+    fn tell_offered(&mut self, htlc: &Htlc, tip: BlockHeight, env: &Env, out: &mut Out) {
+        let told_before = matches!(htlc.remove, Some((_, Removal::Fulfilled(_))));
+        if told_before && !env.plants(Mutant::FailsFulfilledHtlcs) || self.told.contains(&htlc.id) {
+            return;
+        }
+        let depth = if env.plants(Mutant::FailsUpstreamAtOnce) { 1 } else { REASONABLE_DEPTH };
+        let spent = self.output_of(Side::Local, htlc.id).map(|output| output.spent);
+        match spent {
+            Some(Some(spent)) => match spent.preimage {
+                Some(preimage) if !env.plants(Mutant::IgnoresPreimagesOnChain) => {
+                    self.tell_fulfilled(htlc, preimage, out);
+                }
+                Some(_) | None if Self::depth_of_spend(&spent, tip) >= depth => self.tell_failed(htlc, out),
+                Some(_) | None => {}
+            },
+            // It waits for us, or for the peer.
+            Some(None) => {}
+            None if self.spend_depth(tip) >= depth => self.tell_failed(htlc, out),
+            None => {}
+        }
+    }
+
+    fn tell_fulfilled(&mut self, htlc: &Htlc, preimage: Preimage, out: &mut Out) {
+        self.told.insert(htlc.id);
+        out.save = true;
+        out.effects.extend(htlc.origin.map(|origin| Effect::Fulfilled { origin, preimage }));
+    }
+
+    fn tell_failed(&mut self, htlc: &Htlc, out: &mut Out) {
+        self.told.insert(htlc.id);
+        out.save = true;
+        let refusal = match &htlc.remove {
+            Some((_, Removal::Refused(refusal))) => refusal.clone(),
+            Some((_, Removal::Fulfilled(_))) | None => Refusal::OnChain,
+        };
+        out.effects.extend(htlc.origin.map(|origin| Effect::Failed { origin, refusal }));
+    }
+
+    /// A received HTLC is ours for good when our claim of it is deep, or when R was given and the commitment that is mined has
+    /// no output for it any more: then its amount is in our balance, or was dust.
+    fn tell_received(&mut self, htlc: &Htlc, tip: BlockHeight, out: &mut Out) {
+        if self.settled.contains(&htlc.id) || self.preimage_of(htlc.id).is_none() {
+            return;
+        }
+        let is_ours = match self.output_of(Side::Remote, htlc.id).map(|output| output.spent) {
+            Some(Some(spent)) => {
+                let taken = spent.preimage.is_some() || self.punishes();
+                taken && Self::depth_of_spend(&spent, tip) >= REASONABLE_DEPTH
+            }
+            Some(None) => false,
+            None => self.spend_depth(tip) >= REASONABLE_DEPTH,
+        };
+        if is_ours {
+            self.settled.insert(htlc.id);
+            out.save = true;
+            out.effects.push(Effect::Settled { id: htlc.id });
+        }
+    }
+
+    fn punishes(&self) -> bool {
+        self.spend.as_ref().is_some_and(|spend| matches!(spend.kind, super::Kind::Revoked(_)))
+    }
+
+    /// The channel ends: HTLCs that nothing was told of yet failed (their outputs were left for their fees).
+    pub(super) fn tell_rest(&mut self, out: &mut Out) {
+        for htlc in self.funded.ledger.htlcs().to_vec() {
+            let fulfilled = matches!(htlc.remove, Some((_, Removal::Fulfilled(_))));
+            if htlc.offerer == Side::Local && !fulfilled && !self.told.contains(&htlc.id) {
+                self.tell_failed(&htlc, out);
+            }
+        }
+    }
+
+    /// R may show in the mempool long before it is mined, or instead of it: upstream gets it at once.
+    pub(super) fn on_unconfirmed(&mut self, tx: &Transaction, env: &Env, out: &mut Out) {
+        if env.plants(Mutant::IgnoresPreimagesInMempool) {
+            return;
+        }
+        for htlc in self.funded.ledger.htlcs().to_vec() {
+            if htlc.offerer != Side::Local || self.told.contains(&htlc.id) {
+                continue;
+            }
+            let shown = tx.input.iter().find_map(|input| preimage_in(&input.witness, &htlc.payment_hash));
+            if let Some(preimage) = shown {
+                self.tell_fulfilled(&htlc, preimage, out);
+            }
+        }
+    }
+
+    /// Outputs of HTLCs that we offered, on every commitment that may still be mined: spent in the mempool, they show R.
+    pub(super) fn htlc_outpoints_to_come(&self) -> impl Iterator<Item = OutPoint> + '_ {
+        let funded = &self.funded;
+        let commitments = [Some(&funded.local.commitment), Some(&funded.remote), funded.remote_next.as_ref()];
+        let open = commitments.into_iter().flatten().filter(|_| self.spend.is_none());
+        open.flat_map(|commitment| offered_outpoints(commitment))
+    }
+}
+
+fn offered_outpoints(commitment: &Commitment) -> impl Iterator<Item = OutPoint> + '_ {
+    let ours = match commitment.holder {
+        Side::Local => Direction::Offered,
+        Side::Remote => Direction::Received,
+    };
+    let offered = commitment.htlcs.iter().filter(move |output| output.htlc.direction == ours);
+    let txid = commitment.htlcs.first().map(|_| commitment.tx.compute_txid());
+    offered.filter_map(move |output| Some(OutPoint { txid: txid?, vout: output.vout }))
+}
