@@ -402,7 +402,7 @@ impl Net {
     }
 
     /// Names what was broadcast, also if it was never mined.
-    fn observe_broadcasts(&mut self) {
+    pub(crate) fn observe_broadcasts(&mut self) {
         for block in self.world.ground().blocks().to_vec() {
             block.block.txdata.iter().for_each(|tx| self.names.observe(tx));
         }

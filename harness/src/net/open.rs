@@ -239,6 +239,11 @@ impl Net {
         channels.flat_map(|(number, data)| data.ends.map(|end| (end, ChannelRef(number)))).collect()
     }
 
+    /// What the channel's funding locks, in satoshis.
+    pub(crate) fn capacity(&self, channel: ChannelRef) -> u64 {
+        self.channels[channel.0].capacity.get()
+    }
+
     /// `alice-bob`, once its funding was seen.
     pub(crate) fn channel_name(&self, channel: ChannelRef) -> Option<String> {
         self.names.channel_name(&self.channel_id(channel)).map(str::to_string)

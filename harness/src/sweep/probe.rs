@@ -16,6 +16,8 @@ pub struct Probe {
     /// Balances are asked for at each block.
     watches: bool,
     samples: Vec<Sample>,
+    /// The script is over.
+    ended: bool,
     /// The chain's height before the run mined anything.
     start: Option<u32>,
 }
@@ -24,7 +26,7 @@ impl Probe {
     /// For a run with these options.
     pub(crate) fn new(options: &Options) -> Self {
         let variant = options.variant.clone();
-        Self { variant, done: false, watches: options.page, samples: Vec::new(), start: None }
+        Self { variant, done: false, watches: options.page, samples: Vec::new(), ended: false, start: None }
     }
 
     /// Whether the run is a variant.
@@ -64,8 +66,9 @@ impl Net {
         }
     }
 
-    /// Takes blocks out of the chain and mines them again, with the same transactions in the same order, and an empty one on top: the
-    /// branch that wins is the longer one.
+    /// Takes blocks out of the chain and mines them again, with the same transactions in the same order, and one on top: the branch that
+    /// wins is the longer one. The one on top is empty while the script runs, which wants to find its transactions in the mempool, and
+    /// like any other when it is over.
     #[track_caller]
     fn reorg(&mut self, depth: u32) {
         let blocks = self.world.ground().blocks();
@@ -74,16 +77,18 @@ impl Net {
             blocks[from..].iter().map(|block| block.block.txdata.iter().skip(1).cloned().collect()).collect();
         self.note(format!("reorg, {depth} deep"));
         self.unmine(depth);
-        for transactions in taken.into_iter().chain([Vec::new()]) {
-            let result = self.world.mine_these(transactions);
-            self.need(result);
-            self.after_block();
+        taken.into_iter().for_each(|transactions| self.mine_these(transactions));
+        if self.probe.ended {
+            self.mine(1);
+        } else {
+            self.mine_empty(1);
         }
     }
 
     /// The script is at its end, and everything that it broke is whole again.
     #[track_caller]
     pub(crate) fn at_end(&mut self) {
+        self.probe.ended = true;
         match self.probe.variant.clone() {
             Some(Variant::Cheat { party, channel, state, second_stages }) => {
                 self.probe.done = true;
@@ -106,11 +111,15 @@ impl Net {
 
     #[track_caller]
     fn cheat(&mut self, party: &str, channel: &str, number: u64, second_stages: bool) {
+        self.observe_broadcasts(); // channels have names once their funding was seen
         let found = self.ends().into_iter().find(|(node, of)| {
             self.name(*node) == party && self.channel_name(*of).as_deref() == Some(channel)
         });
         let Some((node, channel)) = found else { panic!("{party} has no channel {channel}") };
         let old = self.state_at(node, channel, number);
+        // What it had in there is what a lie costs.
+        let at_stake = self.capacity(channel);
+        self.allow_dust(node, at_stake);
         if second_stages {
             self.broadcast_with_second_stages(node, old);
         } else {

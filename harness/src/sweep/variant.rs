@@ -68,12 +68,9 @@ impl Kind {
     /// What is missing.
     pub fn supported(self) -> Result<(), Unsupported> {
         match self {
-            Kind::Reorg => Ok(()),
+            Kind::Reorg | Kind::Cheat => Ok(()),
             Kind::Disconnect => {
                 Err(Unsupported { kind: self, missing: "nodes do not send channel_reestablish (BOLT 2)" })
-            }
-            Kind::Cheat => {
-                Err(Unsupported { kind: self, missing: "nodes do not punish on the chain (BOLT 5)" })
             }
         }
     }
