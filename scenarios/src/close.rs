@@ -130,3 +130,16 @@ fn unilateral_close_in_funding_block(net: &mut Net) {
     net.settle();
     net.expect_settlement();
 }
+
+/// The longest delay there is: Alice closes alone, and her money is hers again 2016 blocks later.
+#[scenario]
+fn unilateral_close_with_the_longest_delay(net: &mut Net) {
+    let mut config = NodeConfig::default();
+    config.channel.to_self_delay = 2016;
+    let [alice, bob] = ["alice", "bob"].map(|name| net.node_with(name, config.clone()));
+    let channel = net.open(alice, bob, Open::sat(1_000_000).push_sat(500_000));
+    net.force_close(alice, channel);
+    net.settle();
+    assert_eq!(net.height_of("RD1a") - net.height_of("C1a"), 2016);
+    net.expect_settlement();
+}

@@ -1,18 +1,19 @@
 //! The embedded chain and Bitcoin Core, given the same random transactions and blocks, valid and not: the same verdicts in
 //! the same words, the same mempool, the same coins. Every call goes to both; the first difference ends the test with the
 //! seed, the step and the transaction in hex.
+mod chain_both;
 mod chain_wallet;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::slice::from_ref;
 
-use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{
-    absolute, transaction, Amount, Block, OutPoint, ScriptBuf, Sequence, Transaction, TxOut, Txid, Wtxid,
+    absolute, transaction, Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxOut, Txid,
 };
+use chain_both::{Both, Dice};
 use chain_wallet::{sign, unsigned, Fault, Lock, Owned, FAULTS};
 use leyden_harness::chain::miner::{build, miner_script, seal};
-use leyden_harness::chain::{Chain, ChainError, CoreChain, EmbeddedChain, Miner, Tip};
+use leyden_harness::chain::{Chain, Miner, Tip};
 
 #[test]
 fn random_transactions_and_blocks_get_the_same_verdict() {
@@ -152,121 +153,6 @@ fn pay(sat: u64, lock: Lock) -> TxOut {
     TxOut { value: Amount::from_sat(sat), script_pubkey: lock.script_pubkey() }
 }
 
-/// Both chains as one: every answer must be the same.
-struct Both {
-    embedded: EmbeddedChain,
-    core: CoreChain,
-    step: String,
-    words: BTreeMap<String, usize>,
-    accepted: usize,
-}
-
-impl Both {
-    fn agree<T: PartialEq + std::fmt::Debug>(
-        &mut self,
-        what: &str,
-        embedded: Result<T, ChainError>,
-        core: Result<T, ChainError>,
-        about: impl FnOnce() -> String,
-    ) -> Result<T, ChainError> {
-        assert_eq!(embedded, core, "{} (left: embedded, right: Core), {what} of {}", self.step, about());
-        if let Err(ChainError::Refused { reason }) = &core {
-            *self.words.entry(reason.clone()).or_default() += 1;
-        }
-        core
-    }
-
-    fn same_mempool(&mut self) {
-        let ids =
-            |txs: Vec<Transaction>| txs.iter().map(Transaction::compute_wtxid).collect::<BTreeSet<Wtxid>>();
-        let core = self.core.mempool();
-        let hex: Vec<String> = core.iter().flatten().map(serialize_hex).collect();
-        let (embedded, core) = (self.embedded.mempool().map(ids), core.map(ids));
-        let _ = self.agree("mempool", embedded, core, || format!("{hex:#?}"));
-    }
-
-    /// Empty blocks until a relative lock of this sequence is over.
-    fn mine_empty(&mut self, sequence: Sequence) {
-        let blocks = if sequence.is_relative_lock_time() { sequence.0 & 0xffff } else { 0 };
-        while self.tip().height < 108 {
-            self.connect(&build(self.tip(), &[], miner_script())).expect("an empty block");
-        }
-        for _ in 0..blocks {
-            self.connect(&build(self.tip(), &[], miner_script())).expect("an empty block");
-        }
-    }
-}
-
-impl Chain for Both {
-    fn tip(&self) -> Tip {
-        assert_eq!(self.embedded.tip(), self.core.tip(), "{}", self.step);
-        self.core.tip()
-    }
-
-    fn submit(&mut self, tx: &Transaction) -> Result<Txid, ChainError> {
-        let (embedded, core) = (self.embedded.submit(tx), self.core.submit(tx));
-        let answer = self.agree("submit", embedded, core, || serialize_hex(tx));
-        self.accepted += usize::from(answer.is_ok());
-        self.same_mempool();
-        answer
-    }
-
-    fn test(&mut self, tx: &Transaction) -> Result<(), ChainError> {
-        let (embedded, core) = (self.embedded.test(tx), self.core.test(tx));
-        self.agree("test", embedded, core, || serialize_hex(tx))
-    }
-
-    fn mempool(&mut self) -> Result<Vec<Transaction>, ChainError> {
-        self.same_mempool();
-        self.embedded.mempool()
-    }
-
-    fn connect(&mut self, block: &Block) -> Result<(), ChainError> {
-        let (embedded, core) = (self.embedded.connect(block), self.core.connect(block));
-        let answer = self.agree("connect", embedded, core, || serialize_hex(block));
-        self.same_mempool();
-        answer
-    }
-
-    fn disconnect(&mut self) -> Result<Block, ChainError> {
-        let (embedded, core) = (self.embedded.disconnect(), self.core.disconnect());
-        let answer = self.agree("disconnect", embedded, core, String::new);
-        self.same_mempool();
-        answer
-    }
-
-    fn unspent(&mut self, outpoint: OutPoint) -> Result<Option<(TxOut, u32)>, ChainError> {
-        let (embedded, core) = (self.embedded.unspent(outpoint), self.core.unspent(outpoint));
-        self.agree("unspent", embedded, core, || outpoint.to_string())
-    }
-
-    fn block_at(&mut self, height: u32) -> Result<Block, ChainError> {
-        let (embedded, core) = (self.embedded.block_at(height), self.core.block_at(height));
-        self.agree("block_at", embedded, core, || height.to_string())
-    }
-}
-
-/// Splitmix64: the same numbers for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-
-    fn one_in(&mut self, sides: u64) -> bool {
-        self.below(sides) == 0
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize].clone()
-    }
-}
-
 /// Both chains, a miner, and what we can spend.
 struct Run {
     chain: Both,
@@ -278,12 +164,7 @@ struct Run {
 
 impl Run {
     fn start(seed: u64) -> Run {
-        let mut embedded = EmbeddedChain::with_initial_blocks();
-        let mut core = CoreChain::start().expect("Bitcoin Core starts");
-        let miner = Miner::bootstrap(&mut core).expect("Core takes the initial blocks");
-        assert_eq!(embedded.tip(), core.tip());
-        Miner::bootstrap(&mut embedded).expect("it has the initial blocks");
-        let chain = Both { embedded, core, step: String::new(), words: BTreeMap::new(), accepted: 0 };
+        let (chain, miner) = Both::start();
         let mut run = Run { chain, miner, dice: Dice(seed), coins: Vec::new(), refused: Vec::new() };
         for lock in LOCKS {
             let coin = run.confirmed(lock);

@@ -44,6 +44,21 @@ pub fn chunked(nodes: &[Node]) -> Vec<(Chunk, Vec<usize>)> {
     found
 }
 
+/// The same, cut where feerates are equal too: no chunk has a part that could be mined before the rest at no loss.
+pub fn finest(nodes: &[Node]) -> Vec<(Chunk, Vec<usize>)> {
+    let mut found = Vec::new();
+    for (chunk, members) in chunked(nodes) {
+        let mut left = vec![false; nodes.len()];
+        members.iter().for_each(|index| left[*index] = true);
+        while let Some(part) = smallest_part(nodes, &left, chunk) {
+            let members: Vec<usize> = (0..nodes.len()).filter(|index| part[*index]).collect();
+            members.iter().for_each(|index| left[*index] = false);
+            found.push((sum(nodes, &part), members));
+        }
+    }
+    found
+}
+
 /// Is the diagram of `new` nowhere below and somewhere above that of `old`?
 pub fn improves(new: &[Chunk], old: &[Chunk]) -> bool {
     let mut points: Vec<i64> = breakpoints(new).chain(breakpoints(old)).collect();
@@ -93,18 +108,39 @@ fn sum(nodes: &[Node], set: &[bool]) -> Chunk {
 fn best_closure(nodes: &[Node], left: &[bool]) -> Vec<bool> {
     let mut best = left.to_vec();
     loop {
-        let rate = sum(nodes, &best);
-        let gain: Vec<i128> = nodes
-            .iter()
-            .map(|node| {
-                i128::from(node.fee) * i128::from(rate.size) - i128::from(node.size) * i128::from(rate.fee)
-            })
-            .collect();
+        let gain = gains(nodes, sum(nodes, &best));
         match heaviest_closure(nodes, left, &gain) {
             Some(better) => best = better,
             None => return best,
         }
     }
+}
+
+/// What each node has more than this feerate asks for, in one unit.
+fn gains(nodes: &[Node], rate: Chunk) -> Vec<i128> {
+    let gain = |node: &Node| {
+        i128::from(node.fee) * i128::from(rate.size) - i128::from(node.size) * i128::from(rate.fee)
+    };
+    nodes.iter().map(gain).collect()
+}
+
+/// The smallest subset of `left`, closed under parents, that has this feerate, which is the highest in it.
+fn smallest_part(nodes: &[Node], left: &[bool], rate: Chunk) -> Option<Vec<bool>> {
+    let candidates = (0..nodes.len()).filter(|index| left[*index]);
+    if candidates.clone().count() < 2 {
+        return candidates.clone().next().map(|_| left.to_vec());
+    }
+    let gain = gains(nodes, rate);
+    let parts = candidates.filter_map(|forced| {
+        // One that must be in it: its gain is raised until it outweighs all that it needs.
+        let mut gain = gain.clone();
+        let enough: i128 = gain.iter().map(|gain| gain.abs()).sum::<i128>() + 1;
+        gain[forced] += enough;
+        let part = heaviest_closure(nodes, left, &gain)?;
+        let fits = (0..nodes.len()).filter(|index| part[*index]).map(|index| gain[index]).sum::<i128>();
+        (fits == enough).then_some(part)
+    });
+    parts.min_by_key(|part| sum(nodes, part).size)
 }
 
 /// The closed subset of `left` with the largest gain, if any gains more than nothing: the source side of a minimum cut.

@@ -2,7 +2,8 @@
 //! nothing (the miner is ours) and decides nothing; a dead or silent Core is [`ChainError::Backend`], never a verdict.
 use std::collections::{BTreeMap, BTreeSet};
 
-use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
+use bitcoin::consensus::encode::{deserialize_hex, serialize};
+use bitcoin::hex::DisplayHex;
 use bitcoin::{Amount, Block, BlockHash, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use serde_json::{json, Value};
 
@@ -367,6 +368,11 @@ impl Chain for CoreChain {
             None => Err(ChainError::Refused { reason: "block height out of range".to_owned() }),
         }
     }
+}
+
+/// In one go: `serialize_hex` of the `bitcoin` crate goes byte by byte, which shows with a megabyte.
+fn serialize_hex<T: bitcoin::consensus::Encodable>(what: &T) -> String {
+    serialize(what).to_lower_hex_string()
 }
 
 fn decode<T: bitcoin::consensus::Decodable>(hex: &Value) -> Option<T> {

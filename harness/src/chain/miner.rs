@@ -17,6 +17,7 @@ use bitcoin::{
 
 use super::block::{height_push, subsidy, witness_commitment, REGTEST_BITS};
 use super::consensus::{COINBASE_MATURITY, MAX_BLOCK_WEIGHT};
+use super::template::choose;
 use super::{Chain, ChainError, Tip};
 
 /// Time of height 0 by the miner's clock: 2026-01-01T00:00:00Z.
@@ -158,18 +159,18 @@ pub fn topological(transactions: Vec<Transaction>) -> Vec<Transaction> {
 
 /// An output that pays the miner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct MinerCoin {
-    outpoint: OutPoint,
-    value: Amount,
+pub(super) struct MinerCoin {
+    pub(super) outpoint: OutPoint,
+    pub(super) value: Amount,
     /// The first height that may spend it.
-    ripe_at: u32,
+    pub(super) ripe_at: u32,
 }
 
 /// Mines over a chain and spends what that earns.
 #[derive(Clone, Debug)]
 pub struct Miner {
-    coins: Vec<MinerCoin>,
-    script: ScriptBuf,
+    pub(super) coins: Vec<MinerCoin>,
+    pub(super) script: ScriptBuf,
 }
 
 impl Miner {
@@ -198,7 +199,7 @@ impl Miner {
         self.mine_these(chain, mempool)
     }
 
-    /// Mines these transactions (parents first) as far as they fit, whatever the mempool holds.
+    /// Mines these transactions (parents first) as far as they fit, the dearest first, whatever the mempool holds.
     ///
     /// # Errors
     /// What the chain answers; `bad-txns-inputs-missingorspent` if an input is nowhere.
@@ -207,7 +208,7 @@ impl Miner {
         chain: &mut dyn Chain,
         transactions: Vec<Transaction>,
     ) -> Result<Block, ChainError> {
-        let with_fees = with_fees(chain, fitting(transactions))?;
+        let with_fees = choose(with_fees(chain, transactions)?, MAX_BLOCK_WEIGHT - RESERVED_WEIGHT);
         let tip = chain.tip();
         let block = build(tip, &with_fees, self.script.clone());
         chain.connect(&block)?;
@@ -244,7 +245,7 @@ impl Miner {
         Ok(tx)
     }
 
-    fn payment(
+    pub(super) fn payment(
         &self,
         tip: Tip,
         mut outputs: Vec<TxOut>,
@@ -293,7 +294,7 @@ impl Miner {
     }
 }
 
-fn sign(tx: &mut Transaction, coins: &[MinerCoin], script: &ScriptBuf) -> Result<(), ChainError> {
+pub(super) fn sign(tx: &mut Transaction, coins: &[MinerCoin], script: &ScriptBuf) -> Result<(), ChainError> {
     let key = miner_key();
     let public = PublicKey::from_secret_key(SECP256K1, &key);
     let mut cache = SighashCache::new(tx);
@@ -308,28 +309,6 @@ fn sign(tx: &mut Transaction, coins: &[MinerCoin], script: &ScriptBuf) -> Result
         }
     }
     Ok(())
-}
-
-/// As many as fit a block, in order; a child of one that was left out is left out.
-fn fitting(transactions: Vec<Transaction>) -> Vec<Transaction> {
-    let mut room = MAX_BLOCK_WEIGHT - RESERVED_WEIGHT;
-    let mut left_out: BTreeSet<Txid> = BTreeSet::new();
-    transactions
-        .into_iter()
-        .filter(|tx| {
-            let orphan = tx.input.iter().any(|input| left_out.contains(&input.previous_output.txid));
-            match room.checked_sub(tx.weight().to_wu()).filter(|_| !orphan) {
-                Some(rest) => {
-                    room = rest;
-                    true
-                }
-                None => {
-                    left_out.insert(tx.compute_txid());
-                    false
-                }
-            }
-        })
-        .collect()
 }
 
 /// Each with its fee, from the chain's coins and from parents before it.

@@ -9,6 +9,7 @@ pub mod core_client;
 pub mod core_process;
 pub mod core_rpc;
 pub mod embedded;
+mod filler;
 mod ledger;
 mod mempool;
 pub mod miner;
@@ -18,6 +19,7 @@ mod reject;
 mod replace;
 mod room;
 mod script;
+mod template;
 mod truc;
 
 pub use core_rpc::CoreChain;

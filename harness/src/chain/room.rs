@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bitcoin::{Transaction, Txid};
 
-use super::cluster::{chunked, Chunk};
+use super::cluster::{finest, Chunk};
 use super::mempool::Mempool;
 use super::policy::{INCREMENTAL_RELAY_FEE, MIN_RELAY_FEE};
 
@@ -14,7 +14,7 @@ use super::policy::{INCREMENTAL_RELAY_FEE, MIN_RELAY_FEE};
 pub const MOST_BYTES: u64 = 5_000_000;
 
 /// An entry, its places in three indexes, and its node in the graph.
-const ENTRY: u64 = 224 + 88;
+const ENTRY: u64 = 224 + 64;
 /// An input in the map of spenders.
 const INPUT: u64 = 80;
 /// A place in the list that Core shuffles for relay.
@@ -30,8 +30,8 @@ const DIRECT_SCRIPT: usize = 36;
 /// A chunk in the mining order.
 const CHUNK: u64 = 64;
 /// A cluster of one, a cluster of more, and what each transaction of the latter adds to its arrays.
-const SINGLE: u64 = 64;
-const CLUSTER: u64 = 128;
+const SINGLE: u64 = 72;
+const CLUSTER: u64 = 136;
 const MEMBER: [u64; 3] = [4, 4, 32];
 /// More than the graph can take for each transaction: below this nothing has to be counted exactly.
 const GRAPH_MOST: u64 = 600;
@@ -173,7 +173,7 @@ impl Graph {
     }
 
     fn add(&mut self, pool: &Mempool, cluster: &BTreeSet<Txid>) {
-        let chunks = chunked(&pool.graph(cluster, &[]));
+        let chunks = finest(&pool.graph(cluster, &[]));
         let count = cluster.len() as u64;
         self.bytes += CHUNK * chunks.len() as u64;
         self.bytes += match count {

@@ -3,7 +3,7 @@ use super::{WorldError, WorldKind};
 use crate::chain::core_rpc::CoreChain;
 use crate::chain::miner::{initial_blocks, topological};
 use crate::chain::{Chain, ChainError, EmbeddedChain, Miner, Tip};
-use bitcoin::{Block, Transaction, TxOut, Txid};
+use bitcoin::{Block, OutPoint, Transaction, TxOut, Txid};
 use leyden_core::node::NewBlock;
 use leyden_core::units::BlockHeight;
 use std::path::PathBuf;
@@ -16,6 +16,10 @@ pub struct Ground {
     blocks: Vec<Arc<NewBlock>>,
     /// The mempool is known to be empty: asking Core at every one of a thousand empty blocks takes longer than mining them.
     swept: bool,
+    /// The mempool was filled and has not been empty since.
+    full: bool,
+    /// Known to the miner alone.
+    handed: Vec<Transaction>,
 }
 
 enum Backend {
@@ -44,7 +48,7 @@ impl Ground {
             }
         };
         let miner = Miner::bootstrap(backend.chain())?;
-        let mut ground = Self { backend, miner, blocks: Vec::new(), swept: true };
+        let mut ground = Self { backend, miner, blocks: Vec::new(), swept: true, full: false, handed: Vec::new() };
         for (height, block) in (1..).zip(initial_blocks()) {
             ground.note(height, block.clone());
         }
@@ -95,7 +99,32 @@ impl Ground {
         transactions: &[Transaction],
     ) -> Result<Vec<Result<Txid, ChainError>>, ChainError> {
         self.swept = false;
-        Ok(transactions.iter().map(|tx| self.backend.chain().submit(tx)).collect())
+        self.backend.chain().submit_package(transactions)
+    }
+
+    /// The least feerate that the mempool takes now, in sat per 1000 vbytes.
+    pub fn floor(&mut self) -> Result<u64, ChainError> {
+        self.backend.chain().floor()
+    }
+
+    /// The transaction whose outputs [`Ground::fill`] spends; mine it first. `feerate` in sat per 1000 weight units.
+    pub fn split(&mut self, feerate: u32) -> Result<Transaction, ChainError> {
+        let tip = self.backend.chain().tip();
+        self.miner.split(tip, feerate)
+    }
+
+    /// Fills the mempool with the miner's transactions of this feerate (sat per 1000 weight units), until it is full and
+    /// holds nothing cheaper. The floor that this gives stands until a block leaves the mempool empty.
+    pub fn fill(&mut self, split: &Transaction, feerate: u32) -> Result<(), ChainError> {
+        self.swept = false;
+        self.full = true;
+        self.miner.fill(self.backend.chain(), split, feerate)
+    }
+
+    /// Gives a transaction to the miner alone: the next block that [`Ground::mine`] makes holds it, before that nobody sees
+    /// it. What conflicts with it in the mempool is left out of that block.
+    pub fn hand_to_miner(&mut self, tx: Transaction) {
+        self.handed.push(tx);
     }
 
     /// Pays these outputs from the miner's pocket, into the mempool.
@@ -104,17 +133,30 @@ impl Ground {
         self.miner.fund(self.backend.chain(), outputs)
     }
 
-    /// Mines what the mempool holds and `wanted` lets through. A child of what was left out is left out.
+    /// Mines what was handed to the miner alone, and what the mempool holds and `wanted` lets through. A child of what was
+    /// left out is left out. If not all fits, the dearest is mined.
     pub fn mine(&mut self, wanted: &dyn Fn(&Transaction) -> bool) -> Result<Arc<NewBlock>, ChainError> {
+        let handed = std::mem::take(&mut self.handed);
+        let taken: Vec<OutPoint> = handed.iter().flat_map(spent).collect();
+        let known: Vec<Txid> = handed.iter().map(Transaction::compute_txid).collect();
         let mut left_out: Vec<Txid> = Vec::new();
         let mut chosen = Vec::new();
         for tx in self.mempool()? {
-            let orphan = tx.input.iter().any(|input| left_out.contains(&input.previous_output.txid));
-            if orphan || !wanted(&tx) {
-                left_out.push(tx.compute_txid());
+            let txid = tx.compute_txid();
+            if known.contains(&txid) {
+                continue;
+            }
+            let orphan = spent(&tx).any(|outpoint| left_out.contains(&outpoint.txid));
+            let loser = spent(&tx).any(|outpoint| taken.contains(&outpoint));
+            if orphan || loser || !wanted(&tx) {
+                left_out.push(txid);
             } else {
                 chosen.push(tx);
             }
+        }
+        if !handed.is_empty() {
+            chosen.extend(handed);
+            chosen = topological(chosen);
         }
         self.mine_these(chosen)
     }
@@ -124,6 +166,10 @@ impl Ground {
         self.swept = false;
         let block = self.miner.mine_these(self.backend.chain(), chosen)?;
         let height = self.backend.chain().tip().height;
+        if self.full && self.mempool()?.is_empty() {
+            self.full = false;
+            self.backend.chain().let_floor_fall()?;
+        }
         Ok(self.note(height, block))
     }
 
@@ -142,4 +188,8 @@ impl Ground {
             Backend::Core(core) => Some(core.process().folder().to_path_buf()),
         }
     }
+}
+
+fn spent(tx: &Transaction) -> impl Iterator<Item = OutPoint> + '_ {
+    tx.input.iter().map(|input| input.previous_output)
 }

@@ -57,7 +57,7 @@ pub enum Input {
         /// Transactions that touch `Channel::watches()`.
         transactions: Vec<Confirmed>,
     },
-    /// A transaction that spends one of `Channel::watches()` entered the mempool.
+    /// A transaction entered the mempool whose witnesses hold the preimage of one of this channel's HTLCs.
     Unconfirmed(Arc<Transaction>),
     /// The block at this height was taken out of the chain; the tip is now one below.
     BlockDisconnected {

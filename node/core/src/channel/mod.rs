@@ -57,7 +57,7 @@ use violation::Stop;
 use crate::ids::{ChannelId, NodeId};
 use crate::keys::ChannelKeys;
 use crate::wire::{ErrorMessage, Message, OpenChannel, Warning};
-use bitcoin::ScriptBuf;
+use bitcoin::{ScriptBuf, Transaction};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -178,6 +178,10 @@ impl Channel {
                 self.violated(&base, &violation, &mut out)
             }
         };
+        let phase = match &input {
+            Input::Unconfirmed(tx) => phase.overhear(tx, env, &mut out),
+            _ => phase,
+        };
         let is_block = matches!(input, Input::BlockConnected { .. });
         let phase = if is_block { phase.meet_deadlines(&base, env, &mut out) } else { phase };
         let phase = phase.pursue(&base, env, &mut out);
@@ -237,6 +241,21 @@ impl Phase {
             }
             None => self,
         }
+    }
+
+    /// R may show in the mempool, in whatever transaction: it is known from here on, and upstream gets it at once (BOLT 2,
+    /// "Forwarding HTLCs"; BOLT 5, "HTLC Output Handling").
+    fn overhear(self, tx: &Transaction, env: &Env, out: &mut Out) -> Phase {
+        let funded = match &self {
+            Phase::Normal(phase) => &phase.funded,
+            Phase::ShuttingDown(phase) => &phase.funded,
+            Phase::OnChain(phase) => &phase.funded,
+            Phase::Opening(_) | Phase::Confirming(_) | Phase::Done => return self,
+        };
+        if !env.plants(Mutant::IgnoresPreimagesInMempool) {
+            out.effects.extend(funded.shown_in(tx));
+        }
+        self
     }
 
     /// On the chain, whatever happened: what can be claimed now is claimed.

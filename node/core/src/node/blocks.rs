@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::{NewBlock, Node, Relevant};
 use crate::channel::{Channel, Confirmed, Env, Input, Watch};
-use crate::ids::ChannelId;
+use crate::ids::{ChannelId, PaymentHash, Preimage};
 use crate::units::BlockHeight;
 use bitcoin::{Transaction, Txid};
 use std::sync::Arc;
@@ -30,19 +30,22 @@ impl Node {
         self.run_tasks(&env, draft);
     }
 
-    /// A transaction that is not mined yet proves nothing, but the preimages in it are known from here on.
+    /// A transaction that is not mined yet proves nothing, but the preimages in it are known from here on: whose HTLC has such a
+    /// hash is told, whatever the transaction spends.
     pub(super) fn on_unconfirmed(&mut self, tx: &Arc<Transaction>, env: &Env, draft: &mut Draft) {
-        let ids: Vec<ChannelId> = self.channels.keys().copied().collect();
+        let elements = tx.input.iter().flat_map(|input| input.witness.iter());
+        let preimages = elements.filter_map(|element| <[u8; 32]>::try_from(element).ok().map(Preimage));
+        let hashes: Vec<PaymentHash> = preimages.map(|preimage| preimage.payment_hash()).collect();
+        if hashes.is_empty() {
+            return;
+        }
+        let waits =
+            |channel: &Channel| channel.htlcs().iter().any(|htlc| hashes.contains(&htlc.payment_hash));
+        let waiting = self.channels.iter().filter(|(_, channel)| waits(channel));
+        let ids: Vec<ChannelId> = waiting.map(|(id, _)| *id).collect();
         for id in ids {
-            let watches = self.channels.get(&id).map(Channel::watches).unwrap_or_default();
-            let spends = |watch: &Watch| match watch {
-                Watch::Spend(outpoint) => tx.input.iter().any(|input| input.previous_output == *outpoint),
-                Watch::Script(_) | Watch::Confirmation(_) => false,
-            };
-            if watches.iter().any(spends) {
-                // What the chain shows is never refused.
-                let _ = self.step(id, Input::Unconfirmed(tx.clone()), env, draft);
-            }
+            // What the chain shows is never refused.
+            let _ = self.step(id, Input::Unconfirmed(tx.clone()), env, draft);
         }
     }
 

@@ -85,7 +85,7 @@ impl OnChain {
         let at_stake = outputs.map(value).fold(Sat::ZERO, Sat::saturating_add);
         let deadline = commitment.htlcs.iter().filter_map(|output| self.htlc_deadline(output)).min();
         let budget = share(at_stake, base.config.claim_budget_percent);
-        Price { weight, paid: commitment.fee, budget, offered, deadline }
+        Price { weight, paid: commitment.fee, budget, offered, outbids: Sat::ZERO, deadline }
     }
 
     fn htlc_deadline(&self, output: &HtlcOutput) -> Option<BlockHeight> {

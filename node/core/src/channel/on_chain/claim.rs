@@ -33,6 +33,8 @@ pub struct Claiming {
     pub feerate: FeeratePerKw,
     /// What the wallet was asked to make it pay.
     pub asked: FeeratePerKw,
+    /// The fee of the transaction that it must push out of the mempool first: what it was split from.
+    pub outbids: Sat,
     /// When it was first due.
     pub since: BlockHeight,
     /// Where it was mined, as the chain is now.
@@ -43,7 +45,8 @@ impl Claiming {
     /// One that is due from this height on and has no transaction yet.
     pub fn new(number: u32, role: Role, outpoints: Vec<OutPoint>, since: BlockHeight) -> Self {
         let (feerate, asked) = (FeeratePerKw::ZERO, FeeratePerKw::ZERO);
-        Self { number, role, outpoints, tx: None, feerate, asked, since, mined: None }
+        let outbids = Sat::ZERO;
+        Self { number, role, outpoints, tx: None, feerate, asked, outbids, since, mined: None }
     }
 
     /// For the chain once more, unless it is mined.
@@ -83,6 +86,7 @@ impl OnChain {
         }
         for (role, outpoints) in next.groups(waiting) {
             let mut claim = Claiming::new(next.take_number(), role, outpoints, env.height);
+            claim.outbids = std::mem::take(&mut next.outbid);
             next.build(base, env, &mut claim, out);
             next.claims.push(claim);
             out.save = true;
@@ -348,7 +352,7 @@ impl OnChain {
         };
         let offered = if env.plants(Mutant::FeesFallWhenSplit) { claim.feerate } else { offered };
         let deadline = outputs.iter().filter_map(|output| self.deadline(output)).min();
-        Price { weight, paid: Sat::ZERO, budget, offered, deadline }
+        Price { weight, paid: Sat::ZERO, budget, offered, outbids: claim.outbids, deadline }
     }
 
     /// A transaction took outputs that claims of ours name: it is ours, or those claims can never be mined.
@@ -398,17 +402,23 @@ impl OnChain {
         let several = |claim: &Claiming| {
             claim.role == Role::Penalty && claim.outpoints.len() > 1 && claim.mined.is_none()
         };
-        let doomed: Vec<u32> = self
-            .claims
-            .iter()
-            .filter(|claim| several(claim) && late(claim))
-            .map(|claim| claim.number)
-            .collect();
-        if !doomed.is_empty() {
-            self.apart = true;
-            self.claims.retain(|claim| !doomed.contains(&claim.number));
-            out.save = true;
+        let doomed: Vec<Claiming> =
+            self.claims.iter().filter(|claim| several(claim) && late(claim)).cloned().collect();
+        if doomed.is_empty() {
+            return;
         }
+        self.outbid = doomed.iter().map(|claim| self.fee_of(claim)).fold(Sat::ZERO, Sat::saturating_add);
+        self.apart = true;
+        self.claims.retain(|claim| !doomed.contains(claim));
+        out.save = true;
+    }
+
+    /// What a claim's transaction pays, out of what it takes.
+    fn fee_of(&self, claim: &Claiming) -> Sat {
+        let taken = claim.outpoints.iter().filter_map(|outpoint| self.output(outpoint));
+        let taken = taken.fold(Sat::ZERO, |sum, output| sum.saturating_add(output.amount));
+        let left = claim.tx.iter().flat_map(|tx| &tx.output);
+        taken.saturating_sub(left.fold(Sat::ZERO, |sum, output| sum.saturating_add(output.value.into())))
     }
 }
 

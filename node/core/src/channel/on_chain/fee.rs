@@ -16,6 +16,8 @@ pub struct Price {
     pub budget: Sat,
     /// The most that was offered for the same.
     pub offered: FeeratePerKw,
+    /// The fee of what it must push out of the mempool.
+    pub outbids: Sat,
     /// The height by which it must be mined.
     pub deadline: Option<BlockHeight>,
 }
@@ -43,12 +45,22 @@ impl Price {
             }
             Some(_) | None => asked.get(),
         };
-        let target = FeeratePerKw::new(rising).max(self.offered);
+        let target = FeeratePerKw::new(rising).max(self.offered).max(self.to_outbid());
         match self.deadline {
             None if target > most => None,
             _ if most < MIN_FEERATE => None,
             _ => Some(target.min(most)),
         }
+    }
+
+    /// A replacement pays what it replaces paid, and its own relay (BIP 125, rules 3 and 4).
+    fn to_outbid(&self) -> FeeratePerKw {
+        if self.outbids == Sat::ZERO {
+            return FeeratePerKw::ZERO;
+        }
+        let feerate = self.outbids.get().saturating_mul(1000) / self.weight.max(1);
+        let feerate = u32::try_from(feerate).unwrap_or(u32::MAX);
+        FeeratePerKw::new(feerate).saturating_add(MIN_FEERATE).saturating_add(FeeratePerKw::new(1))
     }
 
     /// What the budget comes to for this weight.

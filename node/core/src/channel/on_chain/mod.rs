@@ -21,7 +21,7 @@ mod spend;
 use super::{Base, Command, Confirmed, Env, Funded, Input, Out, Phase, Rejection, Role, Stop, Watch};
 use super::{Effect, FeeInputs, Mutant};
 use crate::ids::Preimage;
-use crate::units::BlockHeight;
+use crate::units::{BlockHeight, Sat};
 use crate::wire::Message;
 use bitcoin::{OutPoint, Transaction, Txid};
 use claim::Claiming;
@@ -56,6 +56,8 @@ pub struct OnChain {
     began: Option<BlockHeight>,
     /// What was claimed together is claimed apart from now on.
     apart: bool,
+    /// The fee of what was split, for the first of its parts to outbid.
+    outbid: Sat,
     /// R of received HTLCs, learnt since the channel is on the chain.
     preimages: BTreeMap<u64, Preimage>,
     /// Offered HTLCs whose end was told.
@@ -88,6 +90,7 @@ impl OnChain {
             next_claim: 0,
             began: None,
             apart: false,
+            outbid: Sat::ZERO,
             preimages: BTreeMap::new(),
             told: BTreeSet::new(),
             settled: BTreeSet::new(),
@@ -133,16 +136,11 @@ impl OnChain {
                 Ok(self.on_block(base, *height, transactions, env, out))
             }
             Input::BlockDisconnected { height } => Ok(self.on_block_gone(*height, env, out)),
-            Input::Unconfirmed(tx) => {
-                let mut next = self;
-                next.on_unconfirmed(tx, env, out);
-                Ok(Phase::OnChain(next))
-            }
             Input::Disconnected => {
                 base.go_offline(out);
                 Ok(Phase::OnChain(self))
             }
-            Input::Connected => Ok(Phase::OnChain(self)),
+            Input::Connected | Input::Unconfirmed(_) => Ok(Phase::OnChain(self)),
         }
     }
 
@@ -247,9 +245,8 @@ impl OnChain {
         let funding = Watch::Spend(self.funded.terms.funding);
         let outputs = self.outputs.iter().filter(|output| output.spent.is_none());
         let outputs = outputs.map(|output| output.outpoint);
-        let early = self.htlc_outpoints_to_come();
         let child = self.child.as_ref().and_then(|child| child.tx.as_ref()).map(|tx| tx.compute_txid());
-        let spends = outputs.chain(early).map(Watch::Spend);
+        let spends = outputs.map(Watch::Spend);
         [funding].into_iter().chain(spends).chain(child.map(Watch::Confirmation)).collect()
     }
 

@@ -1,14 +1,14 @@
 //! What became of each HTLC: told to whom it was offered for as soon as it is sure, and never sooner. With R at once, wherever
 //! it shows; without R when the removal is deep (BOLT 5, "HTLC Output Handling").
 use super::output::{preimage_in, HtlcKey, Output};
-use super::{Effect, Env, Mutant, Out, Rejection};
+use super::{Effect, Env, Funded, Mutant, Out, Rejection};
 use super::{OnChain, REASONABLE_DEPTH};
 use crate::channel::ledger::{Htlc, Removal};
 use crate::channel::Refusal;
 use crate::ids::Preimage;
-use crate::tx::{Commitment, Direction, Side};
+use crate::tx::Side;
 use crate::units::BlockHeight;
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::Transaction;
 
 impl OnChain {
     /// The node knows R of a received HTLC: it is claimed wherever an output of it stands.
@@ -112,38 +112,17 @@ impl OnChain {
             }
         }
     }
-
-    /// R may show in the mempool long before it is mined, or instead of it: upstream gets it at once.
-    pub(super) fn on_unconfirmed(&mut self, tx: &Transaction, env: &Env, out: &mut Out) {
-        if env.plants(Mutant::IgnoresPreimagesInMempool) {
-            return;
-        }
-        for htlc in self.funded.ledger.htlcs().to_vec() {
-            if htlc.offerer != Side::Local || self.told.contains(&htlc.id) {
-                continue;
-            }
-            let shown = tx.input.iter().find_map(|input| preimage_in(&input.witness, &htlc.payment_hash));
-            if let Some(preimage) = shown {
-                self.tell_fulfilled(&htlc, preimage, out);
-            }
-        }
-    }
-
-    /// Outputs of HTLCs that we offered, on every commitment that may still be mined: spent in the mempool, they show R.
-    pub(super) fn htlc_outpoints_to_come(&self) -> impl Iterator<Item = OutPoint> + '_ {
-        let funded = &self.funded;
-        let commitments = [Some(&funded.local.commitment), Some(&funded.remote), funded.remote_next.as_ref()];
-        let open = commitments.into_iter().flatten().filter(|_| self.spend.is_none());
-        open.flat_map(|commitment| offered_outpoints(commitment))
-    }
 }
 
-fn offered_outpoints(commitment: &Commitment) -> impl Iterator<Item = OutPoint> + '_ {
-    let ours = match commitment.holder {
-        Side::Local => Direction::Offered,
-        Side::Remote => Direction::Received,
-    };
-    let offered = commitment.htlcs.iter().filter(move |output| output.htlc.direction == ours);
-    let txid = commitment.htlcs.first().map(|_| commitment.tx.compute_txid());
-    offered.filter_map(move |output| Some(OutPoint { txid: txid?, vout: output.vout }))
+impl Funded {
+    /// The HTLCs that we offered whose R stands in a transaction's witnesses, whatever it spends.
+    pub fn shown_in(&self, tx: &Transaction) -> Vec<Effect> {
+        let offered = self.ledger.htlcs().iter().filter(|htlc| htlc.offerer == Side::Local);
+        let shown = offered.filter_map(|htlc| {
+            let mut witnesses = tx.input.iter().map(|input| &input.witness);
+            let preimage = witnesses.find_map(|witness| preimage_in(witness, &htlc.payment_hash))?;
+            Some(Effect::Fulfilled { origin: htlc.origin?, preimage })
+        });
+        shown.collect()
+    }
 }
