@@ -173,18 +173,19 @@ fn quiet_hook() {
 /// against the run without it, which is made first.
 pub fn run(scenario: &'static Scenario, options: &Options) -> Result<Run, WorldError> {
     if options.variant.is_none() {
-        return run_against(scenario, options, None);
+        return run_against(scenario, options, None, false);
     }
     let happy = Options { variant: None, page: false, keep: None, ..options.clone() };
-    let base = run_against(scenario, &happy, None)?;
-    run_against(scenario, options, Some(&base))
+    let base = run_against(scenario, &happy, None, true)?;
+    run_against(scenario, options, Some(&base), false)
 }
 
-/// The same; a variant is held against this run without it.
+/// The same; a variant is held against this run without it. A `lean` run that passes leaves out what only people read.
 pub(crate) fn run_against(
     scenario: &'static Scenario,
     options: &Options,
     base: Option<&Run>,
+    lean: bool,
 ) -> Result<Run, WorldError> {
     quiet_hook();
     let started = Instant::now();
@@ -213,9 +214,12 @@ pub(crate) fn run_against(
         elapsed: Duration::ZERO,
         folder: None,
     };
-    gather(&mut run, &mut net);
+    gather(&mut run, &mut net, lean);
     if let (Some(base), true) = (base, run.passed()) {
         run.outcome = judge(&net, base, &run);
+        if !run.passed() {
+            gather(&mut run, &mut net, false);
+        }
     }
     run.cause = run.cause.or_else(|| cause(&run.outcome, &net));
     // Twice, so that the page and the folder can say how long it took.
@@ -236,13 +240,18 @@ pub(crate) fn run_against(
 }
 
 /// What is to be shown. After a failure inside the world even looking at it may fail.
-fn gather(run: &mut Run, net: &mut Net) {
+/// A lean run that passed shows nothing.
+fn gather(run: &mut Run, net: &mut Net, lean: bool) {
+    let passed = run.passed();
     let gathering = attempt(|| {
         run.settlement = net.settlement();
+        run.shape = net.shape();
+        if lean && passed {
+            return;
+        }
         run.transcript = net.transcript();
         run.ladder = net.ladder();
         run.tree = Tree(&run.settlement).to_string();
-        run.shape = net.shape();
     });
     if run.passed() {
         run.outcome = gathering;

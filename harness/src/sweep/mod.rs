@@ -114,7 +114,7 @@ impl Sweep {
             mutant: None,
             page: false,
         };
-        let base = run_against(scenario, &options, None)?;
+        let base = run_against(scenario, &options, None, true)?;
         if !base.passed() {
             return Err(SweepError::Unhappy { name: scenario.name, failure: base.failure() });
         }
@@ -166,7 +166,7 @@ impl Sweep {
             mutant: None,
             page: false,
         };
-        let run = run_against(self.scenario, &options, Some(&self.base))?;
+        let run = run_against(self.scenario, &options, Some(&self.base), true)?;
         Ok(Row {
             variant: variant.clone(),
             height: run.shape.blocks.last().map_or(0, |block| block.height),

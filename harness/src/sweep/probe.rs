@@ -163,7 +163,9 @@ impl Net {
 
     /// The run's blocks, messages and past states.
     pub(crate) fn shape(&self) -> Shape {
-        Shape::read(self.world.transcript(), self.past_states())
+        // A variant is not varied again.
+        let states = if self.probe.has_variant() { Vec::new() } else { self.past_states() };
+        Shape::read(self.world.transcript(), states)
     }
 
     /// The height before the run mined anything.
