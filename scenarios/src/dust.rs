@@ -64,7 +64,7 @@ fn sender_bounds_its_dust(net: &mut Net) {
 }
 
 /// A sender that does not care meets a recipient that does: the 15th is refused there with temporary_channel_failure.
-#[scenario(formats = "static_remotekey anchors")]
+#[scenario(formats = "static_remotekey anchors", mutants = "take_excess_dust")]
 fn recipient_bounds_its_dust(net: &mut Net) {
     let mut careless = NodeConfig::default();
     careless.channel.max_dust_htlc_exposure = sat(1_000_000);

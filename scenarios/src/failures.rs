@@ -103,7 +103,7 @@ fn expiry_delta_too_small(net: &mut Net) {
 }
 
 /// All expiries come nearer, each delta kept: D refuses first, then C when the HTLC to D would be too near, then B likewise.
-#[scenario]
+#[scenario(mutants = "forward_too_late accept_late_final_htlc")]
 fn expiry_too_soon(net: &mut Net) {
     let ([alice, bob, carol, dave], channels) = line(net);
     // The HTLCs that arrive at D, C and B expire in 18, 58 and 98 blocks. A forwarder offers none that has only 3 blocks left.
@@ -124,7 +124,7 @@ fn expiry_too_soon(net: &mut Net) {
 }
 
 /// B may lock money for 2016 blocks: one more is refused with expiry_too_far, exactly so many are not.
-#[scenario]
+#[scenario(mutants = "forward_too_far")]
 fn expiry_too_far(net: &mut Net) {
     let ([alice, bob, _, dave], channels) = line(net);
     let invoice = net.invoice(dave, AMOUNT);
@@ -190,7 +190,7 @@ fn unknown_next_peer(net: &mut Net) {
 }
 
 /// B passes on nothing below 1000 sat: one millisatoshi less is refused with amount_below_minimum, and no search tries it.
-#[scenario]
+#[scenario(mutants = "forward_below_minimum")]
 fn below_the_minimum_of_a_forwarder(net: &mut Net) {
     let mut config = NodeConfig::default();
     config.forward.htlc_minimum = sat(1000);
@@ -226,7 +226,7 @@ fn same_hash_twice(net: &mut Net) {
 }
 
 /// Invoices that cannot be paid: expired, another chain's, damaged, one's own. Each is refused in words and nothing leaves.
-#[scenario]
+#[scenario(mutants = "accept_expired_invoice")]
 fn invoices_that_cannot_be_paid(net: &mut Net) {
     let [alice, bob] = net.nodes(["alice", "bob"]);
     let channel = net.open(alice, bob, Open::sat(CAPACITY));

@@ -7,7 +7,7 @@ use leyden_harness::prelude::*;
 const DELAY: u16 = 20;
 
 /// N39: while A's revocation is held, B must not pass the HTLC on; once it is released the payment arrives.
-#[scenario(formats = "static_remotekey anchors")]
+#[scenario(formats = "static_remotekey anchors", mutants = "forward_before_irrevocable")]
 fn held_revocation_holds_the_forward(net: &mut Net) {
     let [alice, bob, carol] = net.nodes(["alice", "bob", "carol"]);
     net.open(alice, bob, Open::sat(1_000_000));

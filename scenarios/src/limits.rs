@@ -16,7 +16,7 @@ fn reserve_of_acceptor(net: &mut Net) {
 }
 
 /// The opener keeps its reserve, and what its commitment would cost at twice the feerate with two HTLCs.
-#[scenario(formats = "static_remotekey anchors")]
+#[scenario(formats = "static_remotekey anchors", mutants = "offer_beyond_reserve")]
 fn reserve_of_opener(net: &mut Net) {
     let [alice, bob] = net.nodes(["alice", "bob"]);
     let channel = net.open(alice, bob, Open::sat(1_000_000));
@@ -36,7 +36,7 @@ fn reserve_of_opener(net: &mut Net) {
 }
 
 /// Bob takes no more than a tenth of the channel in flight: a second payment waits for the first.
-#[scenario]
+#[scenario(mutants = "offer_too_much_in_flight")]
 fn in_flight_limit(net: &mut Net) {
     let mut config = NodeConfig::default();
     config.channel.max_in_flight_percent = 10;
@@ -53,7 +53,7 @@ fn in_flight_limit(net: &mut Net) {
 }
 
 /// Bob takes two HTLCs at once: a third waits for one of them.
-#[scenario]
+#[scenario(mutants = "offer_too_many")]
 fn max_accepted_htlcs(net: &mut Net) {
     let mut config = NodeConfig::default();
     config.channel.max_accepted_htlcs = 2;
@@ -69,7 +69,7 @@ fn max_accepted_htlcs(net: &mut Net) {
 }
 
 /// Bob takes no HTLC below 10,000 sat.
-#[scenario]
+#[scenario(mutants = "offer_below_minimum")]
 fn htlc_minimum(net: &mut Net) {
     let mut config = NodeConfig::default();
     config.channel.htlc_minimum = sat(10_000);

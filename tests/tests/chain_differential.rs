@@ -7,9 +7,7 @@ mod chain_wallet;
 use std::collections::BTreeSet;
 use std::slice::from_ref;
 
-use bitcoin::{
-    absolute, transaction, Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxOut, Txid,
-};
+use bitcoin::{absolute, transaction, Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxOut, Txid};
 use chain_both::{Both, Dice};
 use chain_wallet::{sign, unsigned, Fault, Lock, Owned, FAULTS};
 use leyden_harness::chain::miner::{build, miner_script, seal};

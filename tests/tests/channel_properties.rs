@@ -91,7 +91,7 @@ proptest! {
     #[test]
     fn any_bytes_are_a_record_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let seed = leyden_core::keys::NodeSeed::new([2; 32]);
-        let mut versioned = vec![1];
+        let mut versioned = vec![2];
         versioned.extend(&bytes);
         prop_assert!(Channel::decode(&bytes, |index| seed.channel_keys(index)).is_err());
         prop_assert!(Channel::decode(&versioned, |index| seed.channel_keys(index)).is_err());

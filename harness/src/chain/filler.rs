@@ -2,7 +2,9 @@
 //! They come from one confirmed split, because a cluster of the mempool has no room for two of them. Deterministic: the same
 //! miner makes the same fillers over either backend.
 use bitcoin::script::PushBytesBuf;
-use bitcoin::{absolute, transaction, Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
+use bitcoin::{
+    absolute, transaction, Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
+};
 
 use super::miner::{sign, Miner, MinerCoin};
 use super::policy::INCREMENTAL_RELAY_FEE;
@@ -36,7 +38,12 @@ impl Miner {
     ///
     /// # Errors
     /// What the chain answers: `mempool min fee not met` if the floor is above this feerate already.
-    pub fn fill(&mut self, chain: &mut dyn Chain, split: &Transaction, feerate: u32) -> Result<(), ChainError> {
+    pub fn fill(
+        &mut self,
+        chain: &mut dyn Chain,
+        split: &Transaction,
+        feerate: u32,
+    ) -> Result<(), ChainError> {
         let wanted = u64::from(feerate) * 4 + INCREMENTAL_RELAY_FEE;
         let mut coins = coins_of(split).into_iter().take(MOST);
         while chain.floor()? < wanted {

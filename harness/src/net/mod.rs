@@ -14,6 +14,7 @@ mod around;
 pub mod code;
 mod coins;
 mod lab;
+mod mempool;
 mod messages;
 mod miner;
 mod open;

@@ -356,6 +356,24 @@ impl World {
         Ok(())
     }
 
+    /// Somebody who is no node hands a transaction to the chain. Every node sees it if the chain takes it.
+    pub fn submit(&mut self, tx: &Transaction) -> Result<Txid, ChainError> {
+        let txid = self.ground.submit(tx)?;
+        self.show(tx);
+        Ok(txid)
+    }
+
+    /// The same for transactions that come together, parents first; the answer for each.
+    pub fn submit_package(
+        &mut self,
+        transactions: &[Transaction],
+    ) -> Result<Vec<Result<Txid, ChainError>>, ChainError> {
+        let verdicts = self.ground.submit_package(transactions)?;
+        let taken = transactions.iter().zip(&verdicts).filter(|(_, verdict)| verdict.is_ok());
+        taken.for_each(|(tx, _)| self.show(tx));
+        Ok(verdicts)
+    }
+
     /// Takes the tip out of the chain; its transactions go back to the mempool.
     pub fn unmine(&mut self) -> Result<(), WorldError> {
         self.drain()?;

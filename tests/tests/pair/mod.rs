@@ -3,6 +3,8 @@
 //! the wallet funds, and what is due is signed when asked for.
 #![allow(dead_code)] // each test target uses its own part
 
+pub mod drive;
+
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
 use bitcoin::transaction::Version;
@@ -65,8 +67,10 @@ impl Default for Setup {
 pub struct End {
     pub seed: NodeSeed,
     pub channel: Option<Channel>,
-    /// The channel's record.
+    /// The channel as a record.
     pub record: Vec<u8>,
+    /// The record that was saved last: what a restart begins with.
+    pub saved: Vec<u8>,
     /// Bytes on their way to this end.
     pub inbox: VecDeque<Vec<u8>>,
     /// Every effect so far, messages excepted.
@@ -92,6 +96,7 @@ impl Pair {
             seed: NodeSeed::new([byte; 32]),
             channel: None,
             record: Vec::new(),
+            saved: Vec::new(),
             inbox: VecDeque::new(),
             effects: Vec::new(),
             sent: Vec::new(),
@@ -177,6 +182,9 @@ impl Pair {
 
     fn took(&mut self, who: Who, step: Step) {
         let bytes = step.channel.encode();
+        if step.save {
+            self.end_mut(who).saved = bytes.clone();
+        }
         if bytes != self.end(who).record {
             let seed = self.end(who).seed.clone();
             let channel = Channel::decode(&bytes, |index| seed.channel_keys(index)).unwrap();
@@ -237,6 +245,31 @@ impl Pair {
             }
         }
         panic!("the two never come to rest");
+    }
+
+    /// The link breaks; what was on its way is lost.
+    pub fn cut(&mut self) {
+        for who in [A, B] {
+            self.end_mut(who).inbox.clear();
+            self.input(who, Input::Disconnected).unwrap();
+        }
+    }
+
+    /// The link stands again; nothing is delivered yet.
+    pub fn connect(&mut self) {
+        for who in [A, B] {
+            self.input(who, Input::Connected).unwrap();
+        }
+    }
+
+    /// One end stops and starts again from a record. Its link is down.
+    pub fn restart(&mut self, who: Who, record: &[u8]) {
+        let end = self.end_mut(who);
+        let channel = Channel::decode(record, |index| end.seed.channel_keys(index)).unwrap();
+        end.channel = Some(channel);
+        end.record = record.to_vec();
+        end.saved = record.to_vec();
+        self.input(who, Input::Disconnected).unwrap();
     }
 
     /// One block with these transactions, to both.

@@ -7,9 +7,10 @@
 //! ```
 use super::on_chain::{self, OnChain};
 use super::opening;
+use super::reestablish::Standing;
 use super::{
-    Base, Command, Confirmed, Effect, Env, Funded, Input, Out, Phase, Place, Rejection, ShuttingDown, Stop,
-    Violation,
+    Base, Command, Confirmed, Effect, Env, FallenBehind, Funded, Input, Out, Phase, Place, Rejection,
+    ShuttingDown, Stop, Violation,
 };
 use crate::tx::Side;
 use crate::units::{BlockHeight, CommitmentNumber};
@@ -23,14 +24,13 @@ pub struct Confirming {
     /// The channel.
     pub funded: Funded,
     since: BlockHeight,
-    sent: bool,
     received: bool,
 }
 
 impl Confirming {
     /// From the signatures on; `height` is now.
     pub fn new(funded: Funded, height: BlockHeight) -> Self {
-        Self { funded, since: height, sent: false, received: false }
+        Self { funded, since: height, received: false }
     }
 
     /// One input.
@@ -44,23 +44,33 @@ impl Confirming {
                 base.go_offline(out);
                 Ok(Phase::Confirming(self))
             }
-            Input::Connected | Input::Unconfirmed(_) => Ok(Phase::Confirming(self)),
+            Input::Connected => {
+                base.reconnect(&self.funded, out);
+                Ok(Phase::Confirming(self))
+            }
+            Input::Unconfirmed(_) => Ok(Phase::Confirming(self)),
         }
     }
 
     fn message(self, base: &mut Base, message: &Message, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
         match message {
-            Message::ChannelReady(message) => self.on_channel_ready(base, message, out),
+            Message::ChannelReady(message) => self.on_channel_ready(base, message, env, out),
             Message::Shutdown(message) => {
-                base.online("shutdown")?;
+                base.online("shutdown", env)?;
                 ShuttingDown::new(self.funded).on_shutdown(base, message, env, out)
             }
             Message::Error(message) => {
                 Err(Violation::PeerError { text: super::text_of(&message.data) }.into())
             }
-            Message::ChannelReestablish(_) => {
-                base.cannot_reestablish(out);
-                Ok(Phase::Confirming(self))
+            Message::ChannelReestablish(message) => {
+                let mut next = self;
+                match next.funded.on_reestablish(base, message, env, out)? {
+                    Standing::Level => {
+                        next.send_ready(base, env.height, out);
+                        Ok(next.begin(out))
+                    }
+                    Standing::Behind(revoked) => Ok(FallenBehind::enter(base, next.funded, revoked, out)),
+                }
             }
             Message::OpenChannel(_) => Err(out_of_order("open_channel")),
             Message::AcceptChannel(_) => Err(out_of_order("accept_channel")),
@@ -100,8 +110,14 @@ impl Confirming {
         }
     }
 
-    fn on_channel_ready(self, base: &mut Base, message: &ChannelReady, out: &mut Out) -> Result<Phase, Stop> {
-        base.online("channel_ready")?;
+    fn on_channel_ready(
+        self,
+        base: &mut Base,
+        message: &ChannelReady,
+        env: &Env,
+        out: &mut Out,
+    ) -> Result<Phase, Stop> {
+        base.online("channel_ready", env)?;
         if self.received {
             return Ok(Phase::Confirming(self));
         }
@@ -138,17 +154,12 @@ impl Confirming {
 
     fn send_ready(&mut self, base: &Base, height: BlockHeight, out: &mut Out) {
         let depth = self.funded.depth(height);
-        if self.sent || depth < self.funded.minimum_depth || !base.is_online() {
+        if self.funded.ready_sent || depth < self.funded.minimum_depth || !base.is_online() {
             return;
         }
-        self.sent = true;
+        self.funded.ready_sent = true;
         out.save = true;
-        out.send(Message::ChannelReady(ChannelReady {
-            channel_id: base.id,
-            second_per_commitment_point: base.signer.point(CommitmentNumber::ZERO.next()),
-            alias: None,
-            unknown: Vec::new(),
-        }));
+        out.send(self.funded.channel_ready(base));
     }
 
     fn on_block_gone(self, height: BlockHeight, out: &mut Out) -> Phase {
@@ -160,7 +171,7 @@ impl Confirming {
     /// Normal operation, once both sides are ready and the funding has its place.
     fn begin(self, out: &mut Out) -> Phase {
         match self.funded.short_channel_id() {
-            Some(short_channel_id) if self.sent && self.received => {
+            Some(short_channel_id) if self.funded.ready_sent && self.received => {
                 out.effects.push(Effect::Ready { short_channel_id });
                 Phase::Normal(super::Normal { funded: self.funded })
             }

@@ -11,6 +11,7 @@
 //! ```
 use super::ledger::{Ledger, Outcome};
 use super::limits::Agreement;
+use super::reestablish::LastSent;
 use super::signer::Signer;
 use super::stage::{Event, View};
 use super::{Effect, Out, Violation};
@@ -77,6 +78,13 @@ pub struct Funded {
     pub peer_upfront_script: Option<ScriptBuf>,
     /// The closing transactions that we signed.
     pub closings: Vec<Txid>,
+    /// Whether our `channel_ready` was sent.
+    pub ready_sent: bool,
+    /// Which of `commitment_signed` and `revoke_and_ack` we sent last.
+    pub last_sent: LastSent,
+    /// The peer proved that our newest commitment is revoked, since our books are old: it must never be broadcast. The peer's
+    /// newest commitment, which we do not know, still holds our `to_remote`.
+    pub fallen_behind: bool,
 }
 
 impl Funded {
@@ -136,6 +144,7 @@ impl Funded {
         let commitment = self.build(Side::Remote, self.remote.number.next(), point)?;
         let (signature, htlc_signatures) = signer.sign_remote(&self.terms, &commitment);
         self.remote_next = Some(Arc::new(commitment));
+        self.last_sent = LastSent::Signature;
         out.save = true;
         out.send(Message::CommitmentSigned(CommitmentSigned {
             channel_id: self.channel_id(),
@@ -174,6 +183,7 @@ impl Funded {
         };
         self.next_local_point = signer.point(number.next());
         let outcomes = self.ledger.advance(Event::Revoke { by: Side::Local });
+        self.last_sent = LastSent::Revocation;
         out.save = true;
         out.send(Message::RevokeAndAck(RevokeAndAck {
             channel_id: self.channel_id(),

@@ -68,6 +68,44 @@ mutants! {
     AcceptUnderpaidInvoice,
     /// The recipient takes a second payment of one hash, which anyone who saw the preimage can keep (BOLT 4, final node).
     AcceptPaidInvoice,
+    /// The sender offers more than its reserve and the commitment's fee leave it (BOLT 2, `update_add_htlc`).
+    OfferBeyondReserve,
+    /// The sender offers more HTLCs than the peer's `max_accepted_htlcs` (BOLT 2, `update_add_htlc`).
+    OfferTooMany,
+    /// The sender offers more than the peer's `max_htlc_value_in_flight_msat` (BOLT 2, `update_add_htlc`).
+    OfferTooMuchInFlight,
+    /// The sender offers less than the peer's `htlc_minimum_msat` (BOLT 2, `update_add_htlc`).
+    OfferBelowMinimum,
+    /// The recipient keeps dust beyond `max_dust_htlc_exposure` (BOLT 2, "Bounding exposure to trimmed in-flight HTLCs").
+    TakeExcessDust,
+    /// A forwarder passes an HTLC on as soon as it has acknowledged it, though the peer may still use a commitment without it
+    /// (BOLT 2, "Forwarding HTLCs").
+    ForwardBeforeIrrevocable,
+    /// A forwarder passes on less than its `htlc_minimum_msat` (BOLT 4, `amount_below_minimum`).
+    ForwardBelowMinimum,
+    /// A forwarder passes on what it could not time out or claim on the chain in time (BOLT 4, `expiry_too_soon`).
+    ForwardTooLate,
+    /// A forwarder lets its money be locked beyond its maximum (BOLT 4, `expiry_too_far`).
+    ForwardTooFar,
+    /// The recipient takes a payment of an invoice that expired (BOLT 11, `x`).
+    AcceptExpiredInvoice,
+    /// The recipient takes an HTLC that leaves it less than its `min_final_cltv_expiry_delta` (BOLT 4, final node).
+    AcceptLateFinalHtlc,
+    /// After a reconnection `commitment_signed` always comes before `revoke_and_ack`; the sound node keeps the order of the
+    /// first time (BOLT 2, "Message Retransmission").
+    SignatureBeforeRevocation,
+    /// What settles or refuses an HTLC and is not signed yet is forgotten when the link breaks; the sound node sends it again
+    /// (BOLT 2, "Message Retransmission").
+    ForgetProposedRemovals,
+    /// A `commitment_signed` that the peer did not get is not sent again; the sound node does (BOLT 2, "Message
+    /// Retransmission").
+    NoSignatureAgain,
+    /// A node that lost states, as its peer proved, closes alone with a revoked commitment; the sound node waits for the peer
+    /// (BOLT 2, "Message Retransmission").
+    BroadcastThoughFallenBehind,
+    /// Messages of the peer count before its `channel_reestablish`; the sound node warns and disconnects (BOLT 2, "Message
+    /// Retransmission").
+    ListenBeforeReestablish,
 }
 
 impl fmt::Display for Mutant {

@@ -197,6 +197,12 @@ impl Ledger {
         self.htlcs.iter().find(|htlc| htlc.offerer == offerer && htlc.id == id)
     }
 
+    /// The peer's HTLCs that we acknowledged and did not sign for yet: only a planted bug takes them for received.
+    pub fn acknowledged(&self) -> impl Iterator<Item = Received> + '_ {
+        let ours = self.htlcs.iter().filter(|htlc| htlc.offerer == Side::Remote && htlc.add == Stage::Acked);
+        ours.filter_map(received)
+    }
+
     /// Writes down a new HTLC and gives its id.
     pub fn add(&mut self, offerer: Side, offer: &Offer, origin: Option<Origin>) -> u64 {
         let id = self.next_id(offerer);
@@ -287,7 +293,7 @@ impl Ledger {
     }
 
     /// Forgets what no signature covers (BOLT 2, "Message Retransmission"); the origins of our own additions among it.
-    /// Our own proposed removals stay: they are to be sent again.
+    /// Our own proposed removals and our own feerate stay: they are to be sent again.
     pub fn forget_unsigned(&mut self) -> Vec<Origin> {
         let unsigned = |htlc: &Htlc| htlc.add == Stage::Proposed;
         let origins =
@@ -301,13 +307,25 @@ impl Ledger {
             }
         }
         self.htlcs.retain(|htlc| !unsigned(htlc));
-        self.fees.retain(|update| update.stage != Stage::Proposed);
-        for htlc in self.htlcs.iter_mut().filter(|htlc| htlc.offerer == Side::Local) {
+        if self.opener == Side::Remote {
+            self.fees.retain(|update| update.stage != Stage::Proposed);
+        }
+        self.forget_removals_of(Side::Remote);
+        origins
+    }
+
+    /// Forgets the removals that this side proposed and did not sign.
+    pub fn forget_removals_of(&mut self, sender: Side) {
+        for htlc in self.htlcs.iter_mut().filter(|htlc| htlc.offerer != sender) {
             if matches!(htlc.remove, Some((Stage::Proposed, _))) {
                 htlc.remove = None;
             }
         }
-        origins
+    }
+
+    /// The feerate of the opener that has come exactly so far, if there is one.
+    pub fn proposed_feerate(&self, stage: Stage) -> Option<FeeratePerKw> {
+        self.fees.iter().find(|update| update.stage == stage).map(|update| update.feerate)
     }
 
     /// Whether `signer` has something new to sign.

@@ -5,9 +5,10 @@
 //!                     |           \            \______________________^
 //!                     v            \__________________________________^   closing alone, by either side
 //!                    Done
+//!   a side that lost states: Confirming, Normal, ShuttingDown -> FallenBehind -> OnChain
 //! ```
 //! Phase of life and link are two things: the phase is one of the above, the link is online from the opening until the
-//! connection breaks. (Re-establishment is not implemented yet: once offline, a channel can only be closed alone.)
+//! connection breaks, and again when both sides said where they stand (`reestablish`).
 //! No I/O, no clock, no randomness: what it needs stands in `Env` and in the input.
 
 mod archive;
@@ -15,6 +16,7 @@ mod closing;
 mod config;
 mod confirming;
 mod deadline;
+mod fallen_behind;
 mod funded;
 mod input;
 mod lab;
@@ -26,6 +28,7 @@ mod opening;
 #[cfg(feature = "lab")]
 mod past;
 mod record;
+mod reestablish;
 mod shutting_down;
 mod signer;
 mod stage;
@@ -46,6 +49,7 @@ pub use violation::{Rejection, Severity, Violation};
 
 use archive::Archive;
 use confirming::Confirming;
+use fallen_behind::FallenBehind;
 use funded::{Funded, LocalCommitment, Place};
 use normal::Normal;
 use on_chain::OnChain;
@@ -97,8 +101,10 @@ struct Base {
 enum Link {
     /// Messages flow.
     Online,
-    /// The connection broke, and `channel_reestablish` was not exchanged since.
+    /// There is no connection.
     Offline,
+    /// There is one, our `channel_reestablish` is sent, and the peer's is awaited.
+    Reestablishing,
 }
 
 /// Where the channel is in its life.
@@ -109,6 +115,7 @@ enum Phase {
     Confirming(Confirming),
     Normal(Normal),
     ShuttingDown(ShuttingDown),
+    FallenBehind(FallenBehind),
     OnChain(OnChain),
     /// Abandoned or resolved: to be forgotten.
     Done,
@@ -220,6 +227,7 @@ impl Phase {
             Phase::Confirming(phase) => phase.step(base, input, env, out),
             Phase::Normal(phase) => phase.step(base, input, env, out),
             Phase::ShuttingDown(phase) => phase.step(base, input, env, out),
+            Phase::FallenBehind(phase) => phase.step(base, input, out),
             Phase::OnChain(phase) => phase.step(base, input, env, out),
             Phase::Done => done(input),
         }
@@ -231,7 +239,11 @@ impl Phase {
         let funded = match &self {
             Phase::Normal(phase) => Some(&phase.funded),
             Phase::ShuttingDown(phase) => Some(&phase.funded),
-            Phase::Opening(_) | Phase::Confirming(_) | Phase::OnChain(_) | Phase::Done => None,
+            Phase::Opening(_)
+            | Phase::Confirming(_)
+            | Phase::FallenBehind(_)
+            | Phase::OnChain(_)
+            | Phase::Done => None,
         };
         match funded.and_then(|funded| funded.missed_deadline(env)) {
             Some(why) => {
@@ -249,6 +261,7 @@ impl Phase {
         let funded = match &self {
             Phase::Normal(phase) => &phase.funded,
             Phase::ShuttingDown(phase) => &phase.funded,
+            Phase::FallenBehind(phase) => &phase.funded,
             Phase::OnChain(phase) => &phase.funded,
             Phase::Opening(_) | Phase::Confirming(_) | Phase::Done => return self,
         };
@@ -266,6 +279,7 @@ impl Phase {
             | Phase::Confirming(_)
             | Phase::Normal(_)
             | Phase::ShuttingDown(_)
+            | Phase::FallenBehind(_)
             | Phase::Done => self,
         }
     }
@@ -277,6 +291,7 @@ impl Phase {
             Phase::Confirming(phase) => OnChain::alone(base, phase.funded, why, out),
             Phase::Normal(phase) => OnChain::alone(base, phase.funded, why, out),
             Phase::ShuttingDown(phase) => OnChain::alone(base, phase.funded, why, out),
+            Phase::FallenBehind(phase) => Phase::FallenBehind(phase),
             Phase::OnChain(phase) => Phase::OnChain(phase),
             Phase::Done => Phase::Done,
         }
@@ -321,23 +336,19 @@ impl Base {
     }
 
     fn go_offline(&mut self, out: &mut Out) {
-        out.save |= self.is_online();
+        out.save |= self.link != Link::Offline;
         self.link = Link::Offline;
     }
 
     /// A message of the peer needs an established link (BOLT 2, "Message Retransmission").
-    fn online(&self, message: &'static str) -> Result<(), Violation> {
-        self.is_online().then_some(()).ok_or(Violation::BeforeReestablish { message })
+    fn online(&self, message: &'static str, env: &Env) -> Result<(), Violation> {
+        let heard = self.is_online() || env.plants(Mutant::ListenBeforeReestablish);
+        heard.then_some(()).ok_or(Violation::BeforeReestablish { message })
     }
 
     /// So does a command that sends something.
     fn commandable(&self) -> Result<(), Rejection> {
         self.is_online().then_some(()).ok_or(Rejection::Offline)
-    }
-
-    fn cannot_reestablish(&self, out: &mut Out) {
-        let data = b"channel_reestablish is not implemented yet: the channel stays offline".to_vec();
-        out.send(Message::Warning(Warning { channel_id: self.id, data }));
     }
 }
 

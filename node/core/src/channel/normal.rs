@@ -1,8 +1,11 @@
 //! Normal operation: updates and signatures in both directions. The ladders stand in `funded` and `stage`.
 use super::on_chain::{self, OnChain};
+use super::reestablish::Standing;
 use super::{
-    Base, Command, Confirmed, Env, Funded, Input, Out, Phase, Rejection, ShuttingDown, Stop, Violation,
+    Base, Command, Confirmed, Effect, Env, FallenBehind, Funded, Input, Mutant, Out, Phase, Rejection,
+    ShuttingDown, Stop, Violation,
 };
+use crate::tx::Side;
 use crate::units::BlockHeight;
 use crate::wire::Message;
 use serde::{Deserialize, Serialize};
@@ -29,10 +32,14 @@ impl Normal {
             Input::Disconnected => {
                 let mut next = self;
                 base.go_offline(out);
-                next.funded.forget_unsigned(out);
+                next.funded.forget_with_the_link(env, out);
                 Ok(Phase::Normal(next))
             }
-            Input::Connected | Input::Unconfirmed(_) => Ok(Phase::Normal(self)),
+            Input::Connected => {
+                base.reconnect(&self.funded, out);
+                Ok(Phase::Normal(self))
+            }
+            Input::Unconfirmed(_) => Ok(Phase::Normal(self)),
         }
     }
 
@@ -50,24 +57,33 @@ impl Normal {
                 Ok(Phase::Normal(next))
             }
             Message::Shutdown(message) => {
-                base.online("shutdown")?;
+                base.online("shutdown", env)?;
                 ShuttingDown::new(self.funded).on_shutdown(base, message, env, out)
             }
             Message::Error(message) => {
                 Err(Violation::PeerError { text: super::text_of(&message.data) }.into())
             }
-            Message::ChannelReestablish(_) => {
-                base.cannot_reestablish(out);
-                Ok(Phase::Normal(self))
+            Message::ChannelReestablish(message) => {
+                let mut next = self;
+                match next.funded.on_reestablish(base, message, env, out)? {
+                    Standing::Level => {
+                        next.funded.repeat_proposals(out);
+                        Ok(Phase::Normal(next))
+                    }
+                    Standing::Behind(revoked) => Ok(FallenBehind::enter(base, next.funded, revoked, out)),
+                }
             }
             Message::OpenChannel(_) => Err(out_of_order("open_channel")),
             Message::AcceptChannel(_) => Err(out_of_order("accept_channel")),
             Message::FundingCreated(_) => Err(out_of_order("funding_created")),
             Message::FundingSigned(_) => Err(out_of_order("funding_signed")),
             Message::ClosingSigned(_) => Err(out_of_order("closing_signed")),
-            // A repeated channel_ready only names another alias (BOLT 2).
-            Message::ChannelReady(_)
-            | Message::Warning(_)
+            // A repeated channel_ready is redundant, or names another alias (BOLT 2).
+            Message::ChannelReady(_) => {
+                base.online("channel_ready", env)?;
+                Ok(Phase::Normal(self))
+            }
+            Message::Warning(_)
             | Message::Init(_)
             | Message::Ping(_)
             | Message::Pong(_)
@@ -130,14 +146,20 @@ impl Funded {
         env: &Env,
         out: &mut Out,
     ) -> Result<(), Violation> {
-        base.online("an update")?;
+        base.online("an update", env)?;
         let signer = &mut base.signer;
         match message {
             Message::UpdateAddHtlc(message) => self.on_update_add_htlc(message),
             Message::UpdateFulfillHtlc(message) => self.on_update_fulfill_htlc(message, out),
             Message::UpdateFailHtlc(message) => self.on_update_fail_htlc(message),
             Message::UpdateFailMalformedHtlc(message) => self.on_update_fail_malformed_htlc(message),
-            Message::CommitmentSigned(message) => self.on_commitment_signed(message, signer, out),
+            Message::CommitmentSigned(message) => {
+                self.on_commitment_signed(message, signer, out)?;
+                if env.plants(Mutant::ForwardBeforeIrrevocable) {
+                    out.effects.extend(self.ledger.acknowledged().map(Effect::Received));
+                }
+                Ok(())
+            }
             Message::RevokeAndAck(message) => self.on_revoke_and_ack(message, signer, out),
             Message::UpdateFee(message) => self.on_update_fee(message, env),
             Message::Warning(_)
@@ -168,16 +190,27 @@ impl Funded {
         if *command == Command::Commit && !base.is_online() {
             return Ok(());
         }
-        base.commandable()?;
-        let config = &base.config;
         match command {
-            Command::Add(offer) => self.offer(offer, config, env, out)?,
-            Command::Fulfill { id, preimage } => self.fulfill(*id, *preimage, out)?,
-            Command::Fail { id, reason } => self.fail(*id, reason.clone(), out)?,
+            Command::Add(offer) => {
+                base.commandable()?;
+                self.offer(offer, &base.config, env, out)?;
+            }
+            Command::Fulfill { id, preimage } => {
+                self.fulfill(*id, *preimage, out)?;
+                self.say_removed(base, *id, out);
+            }
+            Command::Fail { id, reason } => {
+                self.fail(*id, reason.clone(), out)?;
+                self.say_removed(base, *id, out);
+            }
             Command::FailMalformed { id, sha256_of_onion, failure_code } => {
                 self.fail_malformed(*id, *sha256_of_onion, *failure_code, out)?;
+                self.say_removed(base, *id, out);
             }
-            Command::UpdateFee(feerate) => self.update_fee(*feerate, config, env, out)?,
+            Command::UpdateFee(feerate) => {
+                base.commandable()?;
+                self.update_fee(*feerate, &base.config, env, out)?;
+            }
             Command::Commit => self.commit(&mut base.signer, out)?,
             Command::Funded { .. }
             | Command::Close { .. }
@@ -194,5 +227,13 @@ impl Funded {
         out.save = true;
         let origins = self.ledger.forget_unsigned();
         out.effects.extend(origins.into_iter().map(super::not_committed));
+    }
+
+    /// The same, unless the lab wants more to be forgotten.
+    pub fn forget_with_the_link(&mut self, env: &Env, out: &mut Out) {
+        self.forget_unsigned(out);
+        if env.plants(Mutant::ForgetProposedRemovals) {
+            self.ledger.forget_removals_of(Side::Local);
+        }
     }
 }

@@ -3,7 +3,8 @@
 use super::funded::{Funded, LocalCommitment, Place};
 use super::ledger::Ledger;
 use super::limits::Agreement;
-use super::signer::{Promises, Signer};
+use super::reestablish::LastSent;
+use super::signer::{Promises, Signer, LAST_COMMITMENT};
 use super::stage::View;
 use super::{Archive, Base, Channel, ChannelConfig, Link, Phase};
 use crate::ids::{ChannelId, NodeId};
@@ -18,9 +19,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The form written by this code.
-const VERSION: u8 = 1;
-/// The greatest commitment number (BOLT 3).
-const LAST_COMMITMENT: u64 = (1 << 48) - 1;
+const VERSION: u8 = 2;
 
 /// Why bytes are not a saved channel of this node.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -105,6 +104,7 @@ impl Channel {
         let channel = Channel { base, phase: record.phase.into_owned() };
         match channel.funded() {
             Some(funded) if !funded.belongs_to(&channel.base.signer) => Err(RecordError::OtherKeys),
+            Some(funded) if !channel.phase.suits(funded) => Err(RecordError::BrokenPromises),
             Some(funded) if !funded.keeps_promises(&channel.base.signer) => Err(RecordError::BrokenPromises),
             Some(_) | None => Ok(channel),
         }
@@ -130,6 +130,9 @@ pub struct FundedRecord<'a> {
     place: Option<Place>,
     peer_upfront_script: Option<ScriptBuf>,
     closings: Vec<Txid>,
+    ready_sent: bool,
+    last_sent: LastSent,
+    fallen_behind: bool,
 }
 
 impl Serialize for Funded {
@@ -158,6 +161,9 @@ impl<'a> From<&'a Funded> for FundedRecord<'a> {
             place: funded.place,
             peer_upfront_script: funded.peer_upfront_script.clone(),
             closings: funded.closings.clone(),
+            ready_sent: funded.ready_sent,
+            last_sent: funded.last_sent,
+            fallen_behind: funded.fallen_behind,
         }
     }
 }
@@ -200,6 +206,9 @@ impl TryFrom<FundedRecord<'_>> for Funded {
             place: record.place,
             peer_upfront_script: record.peer_upfront_script,
             closings: record.closings,
+            ready_sent: record.ready_sent,
+            last_sent: record.last_sent,
+            fallen_behind: record.fallen_behind,
         })
     }
 }
@@ -207,7 +216,7 @@ impl TryFrom<FundedRecord<'_>> for Funded {
 impl FundedRecord<'_> {
     fn check(&self) -> Result<(), Inconsistent> {
         let numbers = [self.local.0, self.remote.0];
-        let numbered = numbers.iter().all(|number| number.get() < LAST_COMMITMENT);
+        let numbered = numbers.iter().all(|number| *number < LAST_COMMITMENT);
         let sum = self.ledger.settled(Side::Local).checked_add(self.ledger.settled(Side::Remote));
         let whole = sum.is_some_and(|sum| sum == self.terms.funding_amount.to_msat());
         let bounded = self.terms.funding_amount.get() <= bitcoin::Amount::MAX_MONEY.to_sat();
@@ -226,6 +235,19 @@ impl FundedRecord<'_> {
     }
 }
 
+impl Phase {
+    /// Whether the channel may be in this phase: one whose commitment is proven to be revoked only waits for its peer.
+    fn suits(&self, funded: &Funded) -> bool {
+        match self {
+            Phase::Opening(_) | Phase::Confirming(_) | Phase::Normal(_) | Phase::ShuttingDown(_) => {
+                !funded.fallen_behind
+            }
+            Phase::FallenBehind(_) => funded.fallen_behind,
+            Phase::OnChain(_) | Phase::Done => true,
+        }
+    }
+}
+
 impl Funded {
     /// Whether these are the channel's keys.
     fn belongs_to(&self, signer: &Signer) -> bool {
@@ -236,12 +258,17 @@ impl Funded {
     fn keeps_promises(&self, signer: &Signer) -> bool {
         let local = &self.local.commitment;
         let newest = self.remote_next.as_ref().unwrap_or(&self.remote);
+        let promised = signer.promises();
+        let released = local.number.previous();
+        // A side that lost states knows of more of its secrets than its books do.
+        let lost = promised.released.filter(|lost| self.fallen_behind && *lost >= local.number);
         let expected = Promises {
-            released: local.number.previous(),
+            released: lost.or(released),
             signed: Some((newest.number, newest.tx.compute_txid())),
             revoked: self.remote.number.previous(),
         };
-        signer.promises() == expected
+        promised == expected
+            && lost.is_some() == self.fallen_behind
             && local.keys.per_commitment_point == signer.point(local.number)
             && self.next_local_point == signer.point(local.number.next())
     }

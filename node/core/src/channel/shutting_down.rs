@@ -12,7 +12,10 @@
 use super::closing::Negotiation;
 use super::on_chain::{self, OnChain};
 use super::opening::rules::is_shutdown_script;
-use super::{Base, Command, Confirmed, Env, Funded, Input, Out, Phase, Rejection, Stop, Violation};
+use super::reestablish::Standing;
+use super::{
+    Base, Command, Confirmed, Env, FallenBehind, Funded, Input, Out, Phase, Rejection, Stop, Violation,
+};
 use crate::tx::Side;
 use crate::units::{BlockHeight, FeeratePerKw};
 use crate::wire::{Message, Shutdown};
@@ -57,11 +60,15 @@ impl ShuttingDown {
             Input::Disconnected => {
                 let mut next = self;
                 base.go_offline(out);
-                next.funded.forget_unsigned(out);
+                next.funded.forget_with_the_link(env, out);
                 next.negotiation = Negotiation::default();
                 Ok(Phase::ShuttingDown(next))
             }
-            Input::Connected | Input::Unconfirmed(_) => Ok(Phase::ShuttingDown(self)),
+            Input::Connected => {
+                base.reconnect(&self.funded, out);
+                Ok(Phase::ShuttingDown(self))
+            }
+            Input::Unconfirmed(_) => Ok(Phase::ShuttingDown(self)),
         }
     }
 
@@ -82,19 +89,22 @@ impl ShuttingDown {
                 next.advance(base, env, out)
             }
             Message::Shutdown(message) => {
-                base.online("shutdown")?;
+                base.online("shutdown", env)?;
                 self.on_shutdown(base, message, env, out)
             }
             Message::ClosingSigned(message) => {
-                base.online("closing_signed")?;
+                base.online("closing_signed", env)?;
                 self.on_closing_signed(base, message, env, out)
             }
             Message::Error(message) => {
                 Err(Violation::PeerError { text: super::text_of(&message.data) }.into())
             }
-            Message::ChannelReestablish(_) => {
-                base.cannot_reestablish(out);
-                Ok(Phase::ShuttingDown(self))
+            Message::ChannelReestablish(message) => {
+                let mut next = self;
+                match next.funded.on_reestablish(base, message, env, out)? {
+                    Standing::Level => next.resume(base, env, out),
+                    Standing::Behind(revoked) => Ok(FallenBehind::enter(base, next.funded, revoked, out)),
+                }
             }
             Message::OpenChannel(_) => Err(out_of_order("open_channel")),
             Message::AcceptChannel(_) => Err(out_of_order("accept_channel")),
@@ -102,7 +112,7 @@ impl ShuttingDown {
             Message::FundingSigned(_) => Err(out_of_order("funding_signed")),
             // May cross our shutdown on the way, with offers behind it that still have to be signed and removed.
             Message::ChannelReady(message) => {
-                base.online("channel_ready")?;
+                base.online("channel_ready", env)?;
                 let mut next = self;
                 next.funded.learn_second_point(message.second_per_commitment_point, out);
                 Ok(Phase::ShuttingDown(next))
@@ -186,6 +196,15 @@ impl ShuttingDown {
         next.advance(base, env, out)
     }
 
+    /// The link stands again: our `shutdown` once more, before what nobody signed yet, and the negotiation from its beginning.
+    fn resume(self, base: &mut Base, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
+        if let Some(script) = &self.local_script {
+            out.send(shutdown(base, script.clone()));
+        }
+        self.funded.repeat_proposals(out);
+        self.advance(base, env, out)
+    }
+
     /// What is due now: our `shutdown` once our updates are signed, the first `closing_signed` once nothing is left.
     fn advance(self, base: &mut Base, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
         let mut next = self;
@@ -196,11 +215,7 @@ impl ShuttingDown {
             if let Some(script) = next.wanted.take() {
                 next.local_script = Some(script.clone());
                 out.save = true;
-                out.send(Message::Shutdown(Shutdown {
-                    channel_id: base.id,
-                    scriptpubkey: script,
-                    unknown: Vec::new(),
-                }));
+                out.send(shutdown(base, script));
             }
         }
         next.open_negotiation(base, env, out)?;
@@ -221,6 +236,10 @@ impl ShuttingDown {
             None => Ok(Phase::ShuttingDown(next)),
         }
     }
+}
+
+fn shutdown(base: &Base, scriptpubkey: ScriptBuf) -> Message {
+    Message::Shutdown(Shutdown { channel_id: base.id, scriptpubkey, unknown: Vec::new() })
 }
 
 /// The phase's name for people.

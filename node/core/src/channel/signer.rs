@@ -10,6 +10,9 @@ use secp256k1::{PublicKey, SecretKey};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// The greatest commitment number (BOLT 3).
+pub const LAST_COMMITMENT: CommitmentNumber = CommitmentNumber::new((1 << 48) - 1);
+
 /// What was promised so far. Part of the saved record; the secrets are not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Promises {
@@ -89,6 +92,23 @@ impl Signer {
         assert!(number == expected, "releasing the secret of {number} where {expected} is due");
         self.promises.released = Some(number);
         self.keys.per_commitment_secret(number)
+    }
+
+    /// The secret of our commitment `number` again, which the peer did not receive.
+    pub fn released_secret(&self, number: CommitmentNumber) -> SecretKey {
+        let released = self.promises.released.is_some_and(|released| number <= released);
+        assert!(released, "the secret of {number} was never released");
+        self.keys.per_commitment_secret(number)
+    }
+
+    /// Whether this is the secret of our commitment `number`, released or not. A number beyond the last (BOLT 3) has none.
+    pub fn is_secret_of(&self, number: CommitmentNumber, secret: &[u8; 32]) -> bool {
+        number <= LAST_COMMITMENT && self.keys.per_commitment_secret(number).secret_bytes() == *secret
+    }
+
+    /// The peer proved that it knows the secret of our commitment `number`: from here on none up to it is ever signed.
+    pub fn learn_released(&mut self, number: CommitmentNumber) {
+        self.promises.released = self.promises.released.max(Some(number));
     }
 
     /// The peer revoked its commitment `number`.

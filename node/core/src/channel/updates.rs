@@ -1,8 +1,10 @@
 //! HTLC and fee updates, ours and the peer's, with every rule of BOLT 2 "Normal Operation" that binds them.
 //! They change the books only; nothing is signed here.
-use super::ledger::Removal;
+use super::ledger::{Htlc, Removal};
 use super::limits::{sane_feerates, LOCKTIME_THRESHOLD};
-use super::{ChannelConfig, Effect, Env, Funded, Mutant, Offer, Origin, Out, Refusal, Rejection, Violation};
+use super::{
+    Base, ChannelConfig, Effect, Env, Funded, Mutant, Offer, Origin, Out, Refusal, Rejection, Violation,
+};
 use crate::ids::Preimage;
 use crate::tx::Side;
 use crate::units::{FeeratePerKw, Msat};
@@ -25,46 +27,62 @@ impl Funded {
         env: &Env,
         out: &mut Out,
     ) -> Result<(), Rejection> {
-        self.check_offer(offer)?;
-        let id = self.ledger.add(Side::Local, offer, Some(offer.origin));
+        self.check_offer(offer, env)?;
+        self.ledger.add(Side::Local, offer, Some(offer.origin));
         if self.ledger.htlcs().last().is_some_and(|htlc| self.is_dust(htlc)) {
             let (exposure, maximum) = (self.dust_exposure_now(), config.max_dust_htlc_exposure);
             if exposure > maximum && !env.plants(Mutant::IgnoreDustExposure) {
                 return Err(Rejection::DustExposure { exposure, maximum });
             }
         }
-        out.send(Message::UpdateAddHtlc(UpdateAddHtlc {
-            channel_id: self.channel_id(),
-            id,
-            amount_msat: offer.amount,
-            payment_hash: offer.payment_hash,
-            cltv_expiry: offer.cltv_expiry,
-            onion_routing_packet: offer.onion.clone(),
-            path_key: None,
-            unknown: Vec::new(),
-        }));
+        let message = self.ledger.htlcs().last().and_then(|htlc| self.add_message(htlc));
+        out.effects.extend(message.map(Effect::Send));
         self.ask_for_commit(out);
         Ok(())
     }
 
-    fn check_offer(&self, offer: &Offer) -> Result<(), Rejection> {
+    /// Our offer, as it was or is sent; none once the peer acknowledged it, since the onion is gone then.
+    pub fn add_message(&self, htlc: &Htlc) -> Option<Message> {
+        Some(Message::UpdateAddHtlc(UpdateAddHtlc {
+            channel_id: self.channel_id(),
+            id: htlc.id,
+            amount_msat: htlc.amount,
+            payment_hash: htlc.payment_hash,
+            cltv_expiry: htlc.cltv_expiry,
+            onion_routing_packet: htlc.onion.clone()?,
+            path_key: None,
+            unknown: Vec::new(),
+        }))
+    }
+
+    fn check_offer(&self, offer: &Offer, env: &Env) -> Result<(), Rejection> {
         let limits = self.agreement.on(Side::Local);
         let (amount, expiry) = (offer.amount, offer.cltv_expiry.get());
         if expiry >= LOCKTIME_THRESHOLD {
             return Err(Rejection::CltvExpiryIsTime { expiry });
         }
-        if amount == Msat::ZERO || amount < limits.htlc_minimum {
+        let too_small = amount < limits.htlc_minimum && !env.plants(Mutant::OfferBelowMinimum);
+        if amount == Msat::ZERO || too_small {
             return Err(Rejection::HtlcTooSmall { amount, minimum: limits.htlc_minimum });
         }
         let (count, sum) = self.in_flight(Side::Local);
-        if count >= usize::from(limits.max_accepted_htlcs) {
+        let full = count >= usize::from(limits.max_accepted_htlcs);
+        if full && !env.plants(Mutant::OfferTooMany) {
             return Err(Rejection::TooManyHtlcs { maximum: limits.max_accepted_htlcs });
         }
-        if sum.saturating_add(amount) > limits.max_in_flight {
+        let too_much = sum.saturating_add(amount) > limits.max_in_flight;
+        if too_much && !env.plants(Mutant::OfferTooMuchInFlight) {
             return Err(Rejection::TooMuchInFlight { maximum: limits.max_in_flight });
         }
         let spendable = self.offerable(Side::Local);
-        if amount > spendable {
+        // Each of the limits above bounds what is offerable too: a node that forgets one of them forgets it here as well.
+        let forgets = [
+            Mutant::OfferBeyondReserve,
+            Mutant::OfferBelowMinimum,
+            Mutant::OfferTooMany,
+            Mutant::OfferTooMuchInFlight,
+        ];
+        if amount > spendable && !forgets.into_iter().any(|mutant| env.plants(mutant)) {
             return Err(Rejection::Unaffordable { amount, spendable });
         }
         Ok(())
@@ -106,36 +124,26 @@ impl Funded {
         }
     }
 
-    /// Settles a received HTLC.
+    /// Settles a received HTLC, in the books. Saved at once: nobody tells us twice what became of it.
     pub fn fulfill(&mut self, id: u64, preimage: Preimage, out: &mut Out) -> Result<(), Rejection> {
         let htlc = self.settleable(Side::Remote, id).ok_or(Rejection::UnknownHtlc { id })?;
         if preimage.payment_hash() != htlc {
             return Err(Rejection::WrongPreimage { id });
         }
         self.ledger.remove(Side::Remote, id, Removal::Fulfilled(preimage));
-        out.send(Message::UpdateFulfillHtlc(UpdateFulfillHtlc {
-            channel_id: self.channel_id(),
-            id,
-            payment_preimage: preimage,
-            unknown: Vec::new(),
-        }));
-        self.ask_for_commit(out);
+        out.save = true;
         Ok(())
     }
 
-    /// Refuses a received HTLC with a reason for the origin.
+    /// Refuses a received HTLC with a reason for the origin, in the books.
     pub fn fail(&mut self, id: u64, reason: Vec<u8>, out: &mut Out) -> Result<(), Rejection> {
         if reason.len() > MAX_REASON_LEN {
             return Err(Rejection::ReasonTooLong { len: reason.len() });
         }
-        self.refuse(id, Refusal::Encrypted(reason.clone()))?;
-        let (channel_id, unknown) = (self.channel_id(), Vec::new());
-        out.send(Message::UpdateFailHtlc(UpdateFailHtlc { channel_id, id, reason, unknown }));
-        self.ask_for_commit(out);
-        Ok(())
+        self.refuse(id, Refusal::Encrypted(reason), out)
     }
 
-    /// Refuses a received HTLC whose onion cannot be read.
+    /// Refuses a received HTLC whose onion cannot be read, in the books.
     pub fn fail_malformed(
         &mut self,
         id: u64,
@@ -146,17 +154,43 @@ impl Funded {
         if failure_code & BADONION == 0 {
             return Err(Rejection::NotBadOnion { code: failure_code });
         }
-        self.refuse(id, Refusal::Malformed { sha256_of_onion, failure_code })?;
-        let channel_id = self.channel_id();
-        let message = UpdateFailMalformedHtlc { channel_id, id, sha256_of_onion, failure_code };
-        out.send(Message::UpdateFailMalformedHtlc(message));
-        self.ask_for_commit(out);
-        Ok(())
+        self.refuse(id, Refusal::Malformed { sha256_of_onion, failure_code }, out)
     }
 
-    fn refuse(&mut self, id: u64, refusal: Refusal) -> Result<(), Rejection> {
+    fn refuse(&mut self, id: u64, refusal: Refusal, out: &mut Out) -> Result<(), Rejection> {
         let removed = self.ledger.remove(Side::Remote, id, Removal::Refused(refusal));
+        out.save |= removed;
         removed.then_some(()).ok_or(Rejection::UnknownHtlc { id })
+    }
+
+    /// Tells the peer what the books say of an HTLC that it offered; while messages do not flow, that waits.
+    pub fn say_removed(&self, base: &Base, id: u64, out: &mut Out) {
+        if base.is_online() {
+            let message = self.ledger.find(Side::Remote, id).and_then(|htlc| self.removal_message(htlc));
+            out.effects.extend(message.map(Effect::Send));
+            self.ask_for_commit(out);
+        }
+    }
+
+    /// How we removed an HTLC of the peer, as it was or is sent.
+    pub fn removal_message(&self, htlc: &Htlc) -> Option<Message> {
+        let (channel_id, id, unknown) = (self.channel_id(), htlc.id, Vec::new());
+        let (_, removal) = htlc.remove.as_ref()?;
+        match removal.clone() {
+            Removal::Fulfilled(payment_preimage) => {
+                let message = UpdateFulfillHtlc { channel_id, id, payment_preimage, unknown };
+                Some(Message::UpdateFulfillHtlc(message))
+            }
+            Removal::Refused(Refusal::Encrypted(reason)) => {
+                Some(Message::UpdateFailHtlc(UpdateFailHtlc { channel_id, id, reason, unknown }))
+            }
+            Removal::Refused(Refusal::Malformed { sha256_of_onion, failure_code }) => {
+                let message = UpdateFailMalformedHtlc { channel_id, id, sha256_of_onion, failure_code };
+                Some(Message::UpdateFailMalformedHtlc(message))
+            }
+            // Only what was never signed ends so, or what ended on the chain, and neither is a removal.
+            Removal::Refused(Refusal::NotCommitted | Refusal::OnChain) => None,
+        }
     }
 
     fn settleable(&self, offerer: Side, id: u64) -> Option<crate::ids::PaymentHash> {
@@ -227,10 +261,15 @@ impl Funded {
             return Err(Rejection::DustExposure { exposure, maximum });
         }
         self.ledger.update_fee(feerate);
-        let channel_id = self.channel_id();
-        out.send(Message::UpdateFee(UpdateFee { channel_id, feerate_per_kw: feerate }));
+        out.send(self.fee_message(feerate));
         self.ask_for_commit(out);
         Ok(())
+    }
+
+    /// Our proposal of a feerate.
+    pub fn fee_message(&self, feerate: FeeratePerKw) -> Message {
+        let channel_id = self.channel_id();
+        Message::UpdateFee(UpdateFee { channel_id, feerate_per_kw: feerate })
     }
 
     /// The opener proposes a feerate.

@@ -1,6 +1,6 @@
 //! What can be seen of a channel from outside. Reads only.
 use super::stage::View;
-use super::{confirming, normal, on_chain, shutting_down};
+use super::{confirming, fallen_behind, normal, on_chain, shutting_down};
 use super::{Channel, ChannelConfig, Effect, Env, Funded, Limits, Phase, Watch};
 use crate::ids::{ChannelId, NodeId, PaymentHash, ShortChannelId};
 use crate::tx::{ChannelTerms, Commitment, HtlcTerms, Side};
@@ -34,6 +34,7 @@ impl Channel {
             Phase::Confirming(phase) => Some(&phase.funded),
             Phase::Normal(phase) => Some(&phase.funded),
             Phase::ShuttingDown(phase) => Some(&phase.funded),
+            Phase::FallenBehind(phase) => Some(&phase.funded),
             Phase::OnChain(phase) => Some(&phase.funded),
         }
     }
@@ -70,6 +71,7 @@ impl Channel {
             Phase::Confirming(_) => confirming::NAME,
             Phase::Normal(_) => normal::NAME,
             Phase::ShuttingDown(_) => shutting_down::NAME,
+            Phase::FallenBehind(_) => fallen_behind::NAME,
             Phase::OnChain(_) => on_chain::NAME,
             Phase::Done => "done",
         }
@@ -135,6 +137,7 @@ impl Channel {
             | Phase::Opening(_)
             | Phase::Confirming(_)
             | Phase::ShuttingDown(_)
+            | Phase::FallenBehind(_)
             | Phase::OnChain(_)
             | Phase::Done => Msat::ZERO,
         }
@@ -216,6 +219,7 @@ impl Channel {
             | Phase::Confirming(_)
             | Phase::Normal(_)
             | Phase::ShuttingDown(_)
+            | Phase::FallenBehind(_)
             | Phase::Done => Vec::new(),
         }
     }

@@ -125,6 +125,12 @@ pub enum Violation {
     OutOfOrder { message: &'static str, phase: &'static str },
     #[error("{message} before channel_reestablish")]
     BeforeReestablish { message: &'static str },
+    #[error("next_commitment_number {got}, where only {due} or the one after it is possible")]
+    NextCommitmentNumber { got: u64, due: u64 },
+    #[error("next_revocation_number {got}, where only {due} or the one before it is possible")]
+    NextRevocationNumber { got: u64, due: u64 },
+    #[error("your_last_per_commitment_secret is not the one that was revealed")]
+    LastSecret,
     #[error("the peer failed the channel: {text}")]
     PeerError { text: String },
 }
@@ -165,6 +171,9 @@ impl Violation {
             | ClosingSignature
             | ClosingFee { .. }
             | ClosingDust
+            | NextCommitmentNumber { .. }
+            | NextRevocationNumber { .. }
+            | LastSecret
             | PeerError { .. } => Severity::FailChannel,
             Feerate { .. }
             | UnexpectedRevocation
@@ -239,6 +248,8 @@ pub enum Rejection {
     ShutdownScript,
     #[error("the channel is closing already")]
     AlreadyClosing,
+    #[error("this node lost the channel's newest states: only the peer can close it")]
+    FallenBehind,
 }
 
 /// Why a handler stopped: our own command is refused, or the peer broke a rule.

@@ -10,7 +10,7 @@
 
 use super::draft::Draft;
 use super::{Node, Notice};
-use crate::channel::{Channel, Command, Env, Offer, Origin, Received, Refusal, Rejection};
+use crate::channel::{Channel, Command, Env, Mutant, Offer, Origin, Received, Refusal, Rejection};
 use crate::ids::{ChannelId, Preimage, ShortChannelId};
 use crate::payment::failure::{wrap, Failure, SharedSecret};
 use crate::payment::forward::{self, Ask, Forward, Resolution};
@@ -49,7 +49,8 @@ impl Node {
         };
         let secret = peeled.shared_secret;
         // Trimmed HTLCs must not give more to miners than is allowed (BOLT 2, "Bounding exposure to trimmed HTLCs").
-        if self.channels.get(&channel).is_some_and(|channel| channel.is_excess_dust(id)) {
+        let excess = self.channels.get(&channel).is_some_and(|channel| channel.is_excess_dust(id));
+        if excess && !env.plants(Mutant::TakeExcessDust) {
             let failure = Failure::TemporaryChannelFailure { channel_update: Vec::new() };
             return draft.task(channel, Command::Fail { id, reason: wrap(&secret, &failure) });
         }

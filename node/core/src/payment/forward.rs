@@ -66,7 +66,7 @@ impl Resolution {
 pub fn check(policy: &ForwardPolicy, ask: &Ask, env: &Env, max_cltv_total: u32) -> Result<Msat, Failure> {
     let height = env.height;
     let channel_update = Vec::new();
-    if ask.outgoing_amount < policy.htlc_minimum {
+    if ask.outgoing_amount < policy.htlc_minimum && !env.plants(Mutant::ForwardBelowMinimum) {
         return Err(Failure::AmountBelowMinimum { htlc_msat: ask.outgoing_amount, channel_update });
     }
     if ask.outgoing_amount > policy.htlc_maximum {
@@ -85,10 +85,11 @@ pub fn check(policy: &ForwardPolicy, ask: &Ask, env: &Env, max_cltv_total: u32) 
     }
     let too_soon = ask.outgoing_expiry.to_height() <= height.plus(MIN_BLOCKS_OUT)
         || ask.incoming_expiry.to_height() <= height.plus(MIN_BLOCKS_IN);
-    if too_soon {
+    if too_soon && !env.plants(Mutant::ForwardTooLate) {
         return Err(Failure::ExpiryTooSoon { channel_update });
     }
-    if ask.outgoing_expiry.to_height() > height.plus(max_cltv_total) {
+    let too_far = ask.outgoing_expiry.to_height() > height.plus(max_cltv_total);
+    if too_far && !env.plants(Mutant::ForwardTooFar) {
         return Err(Failure::ExpiryTooFar);
     }
     Ok(fee)

@@ -75,12 +75,13 @@ pub fn check(
     }
     let fits = invoice.is_some_and(|invoice| {
         (invoice.state == InvoiceState::Open || env.plants(Mutant::AcceptPaidInvoice))
-            && env.now < invoice.expires_at
+            && (env.now < invoice.expires_at || env.plants(Mutant::AcceptExpiredInvoice))
             && (payload.payment_secret == Some(invoice.payment_secret)
                 || env.plants(Mutant::AcceptWrongPaymentSecret))
             && payload.total_msat.unwrap_or(payload.amt_to_forward) == payload.amt_to_forward
             && (invoice.takes(received.amount) || env.plants(Mutant::AcceptUnderpaidInvoice))
-            && received.cltv_expiry.to_height() >= height.plus(invoice.min_final_cltv_delta)
+            && (received.cltv_expiry.to_height() >= height.plus(invoice.min_final_cltv_delta)
+                || env.plants(Mutant::AcceptLateFinalHtlc))
     });
     let refusal = Failure::IncorrectOrUnknownPaymentDetails { htlc_msat: received.amount, height };
     fits.then_some(()).ok_or(refusal)

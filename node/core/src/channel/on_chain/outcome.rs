@@ -57,9 +57,17 @@ impl OnChain {
             },
             // It waits for us, or for the peer.
             Some(None) => {}
-            None if self.spend_depth(tip) >= depth => self.tell_failed(htlc, out),
+            None if self.spend_depth(tip) >= depth && !self.may_hold(htlc, tip) => {
+                self.tell_failed(htlc, out)
+            }
             None => {}
         }
+    }
+
+    /// Whether an output of it may stand on a commitment that we cannot read, until it would have been timed out there.
+    fn may_hold(&self, htlc: &Htlc, tip: BlockHeight) -> bool {
+        let unread = self.spend.as_ref().is_some_and(|spend| spend.kind == super::Kind::Unknown);
+        unread && tip < htlc.cltv_expiry.to_height().plus(REASONABLE_DEPTH)
     }
 
     fn tell_fulfilled(&mut self, htlc: &Htlc, preimage: Preimage, out: &mut Out) {

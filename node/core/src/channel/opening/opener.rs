@@ -2,6 +2,7 @@
 use super::rules;
 use super::{abandon, chain_hash, features_of, opening_keys, upfront, Agreed, Opening, Proposal};
 use crate::channel::limits::{sane_feerates, Agreement, Limits};
+use crate::channel::reestablish::LastSent;
 use crate::channel::{
     Base, ChannelConfig, Confirming, Effect, Env, Funded, LocalCommitment, OpenRequest, Out, Phase,
     Rejection, Stop, Violation,
@@ -193,6 +194,9 @@ impl Agreed {
             place: None,
             peer_upfront_script: self.peer_upfront_script.clone(),
             closings: Vec::new(),
+            ready_sent: false,
+            last_sent: LastSent::Signature,
+            fallen_behind: false,
         }
     }
 }
