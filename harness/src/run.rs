@@ -197,6 +197,15 @@ pub(crate) fn run_against(
             net.expect_settlement();
         }
     });
+    // A payment may fail when a link breaks under it: then the script's expectations are void, but not what is due to everybody.
+    let excused = net.probe.cuts() && net.a_payment_failed() && net.noticed().is_none();
+    let outcome = match outcome {
+        Outcome::Failed { .. } if excused => attempt(|| {
+            net.settle();
+            net.expect_settlement();
+        }),
+        other => other,
+    };
     let mut run = Run {
         scenario,
         world: options.world,

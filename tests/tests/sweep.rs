@@ -33,6 +33,13 @@ fn a_liar_ends_with_nothing() {
 }
 
 #[test]
+fn a_broken_link_loses_no_payment() {
+    let told = leyden(&["sweep", "pay-both-ways", "--disconnect", "--only", "1/2"]);
+    assert_eq!(told.code, 0, "{}{}", told.out, told.err);
+    assert!(told.out.contains("link cut at message 9 "), "{}", told.out);
+}
+
+#[test]
 fn one_variant_runs_alone_on_core() {
     let told = leyden(&["run", "open-and-close", "--world", "regtest", "--variant", "reorg:109:2"]);
     assert_eq!(told.code, 0, "{}{}", told.out, told.err);

@@ -89,7 +89,12 @@ impl Net {
     /// The same, but stops when the funding transaction is in the mempool.
     #[track_caller]
     pub fn open_unconfirmed(&mut self, opener: NodeRef, acceptor: NodeRef, open: Open) -> ChannelRef {
-        match self.try_open(opener, acceptor, open) {
+        let mut tried = self.try_open(opener, acceptor, open.clone());
+        if tried.is_err() && self.probe.cuts() {
+            // A link that breaks under an opening ends it (BOLT 2): its owner asks once more.
+            tried = self.try_open(opener, acceptor, open);
+        }
+        match tried {
             Ok(channel) => channel,
             Err(why) => {
                 panic!("{} and {} cannot open a channel: {why}", self.name(opener), self.name(acceptor))

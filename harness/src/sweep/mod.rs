@@ -15,7 +15,7 @@ pub(crate) use judge::judge;
 pub use plan::{Block, PastState, Shape};
 pub use probe::Probe;
 pub use subset::{BadSubset, Subset};
-pub use variant::{BadVariant, Kind, Unsupported, Variant};
+pub use variant::{BadVariant, Kind, Variant};
 
 use crate::catalogue::Scenario;
 use crate::run::{run_against, Options, Outcome, Run};
@@ -77,9 +77,6 @@ pub enum SweepError {
     /// The world could not be set up, or broke.
     #[error(transparent)]
     World(#[from] WorldError),
-    /// This kind of variant cannot be run.
-    #[error(transparent)]
-    Unsupported(#[from] Unsupported),
     /// The scenario does not pass as it is.
     #[error("{name} fails without any variant, so there is nothing to hold one against:\n{failure}")]
     Unhappy {
@@ -104,7 +101,6 @@ impl Sweep {
     /// # Errors
     /// See [`SweepError`].
     pub fn plan(scenario: &'static Scenario, order: Order) -> Result<Self, SweepError> {
-        order.kind.supported()?;
         let options = Options {
             world: order.world,
             seed: order.seed,

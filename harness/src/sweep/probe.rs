@@ -34,6 +34,11 @@ impl Probe {
         self.variant.is_some()
     }
 
+    /// Whether the run breaks a link.
+    pub fn cuts(&self) -> bool {
+        matches!(self.variant, Some(Variant::Cut { .. }))
+    }
+
     /// Whether its variant was done, in a run that sent so many messages.
     pub fn is_done(&self, messages: u64) -> bool {
         match self.variant {
@@ -60,7 +65,7 @@ impl Net {
         match self.probe.variant {
             Some(Variant::Reorg { at_height, depth }) if !self.probe.done && at_height == height => {
                 self.probe.done = true;
-                self.reorg(depth.min(height.saturating_sub(start)));
+                self.mine_again(depth.min(height.saturating_sub(start)));
             }
             Some(Variant::Reorg { .. } | Variant::Cut { .. } | Variant::Cheat { .. }) | None => {}
         }
@@ -70,7 +75,7 @@ impl Net {
     /// wins is the longer one. The one on top is empty while the script runs, which wants to find its transactions in the mempool, and
     /// like any other when it is over.
     #[track_caller]
-    fn reorg(&mut self, depth: u32) {
+    fn mine_again(&mut self, depth: u32) {
         let blocks = self.world.ground().blocks();
         let from = blocks.len().saturating_sub(depth as usize);
         let taken: Vec<Vec<Transaction>> =

@@ -46,34 +46,11 @@ pub enum Kind {
     Cheat,
 }
 
-/// This build cannot do that.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a sweep with {kind} is not possible yet: {missing}")]
-pub struct Unsupported {
-    kind: Kind,
-    missing: &'static str,
-}
-
 /// The text is no variant.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{text:?} is no variant: reorg:HEIGHT:DEPTH, cut:MESSAGE:before|after or cheat:PARTY:CHANNEL:STATE[:second-stages]")]
 pub struct BadVariant {
     text: String,
-}
-
-impl Kind {
-    /// Whether this build can run it.
-    ///
-    /// # Errors
-    /// What is missing.
-    pub fn supported(self) -> Result<(), Unsupported> {
-        match self {
-            Kind::Reorg | Kind::Cheat => Ok(()),
-            Kind::Disconnect => {
-                Err(Unsupported { kind: self, missing: "nodes do not send channel_reestablish (BOLT 2)" })
-            }
-        }
-    }
 }
 
 impl fmt::Display for Kind {
@@ -87,15 +64,6 @@ impl fmt::Display for Kind {
 }
 
 impl Variant {
-    /// Its kind.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Variant::Reorg { .. } => Kind::Reorg,
-            Variant::Cut { .. } => Kind::Disconnect,
-            Variant::Cheat { .. } => Kind::Cheat,
-        }
-    }
-
     /// In words.
     pub fn words(&self) -> String {
         match self {

@@ -12,7 +12,7 @@ use arguments::{Arguments, Task};
 use clap::Parser;
 use leyden_harness::catalogue::CatalogueError;
 use leyden_harness::provision::ProvisionError;
-use leyden_harness::sweep::{SweepError, Unsupported};
+use leyden_harness::sweep::SweepError;
 use leyden_harness::world::WorldError;
 use leyden_harness::WorldKind;
 use std::ffi::OsString;
@@ -37,8 +37,6 @@ enum Refusal {
     World(#[from] WorldError),
     #[error(transparent)]
     Sweep(#[from] SweepError),
-    #[error(transparent)]
-    Variant(#[from] Unsupported),
     #[error("--html is one page for one scenario: {0} were named")]
     OnePage(usize),
     #[error(transparent)]

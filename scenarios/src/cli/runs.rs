@@ -11,9 +11,6 @@ use std::time::Instant;
 
 /// Runs what was ordered. The exit status.
 pub(super) fn run(order: &Order, out: &mut dyn Write, err: &mut dyn Write) -> Result<u8, Refusal> {
-    if let Some(variant) = &order.variant {
-        variant.kind().supported()?;
-    }
     if order.html.is_some() && order.names.len() != 1 {
         return Err(Refusal::OnePage(order.names.len()));
     }
