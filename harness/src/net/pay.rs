@@ -274,7 +274,8 @@ impl Net {
 
     /// Whether any payment ended in failure so far.
     pub(crate) fn a_payment_failed(&self) -> bool {
-        (0..self.payments.len()).any(|number| matches!(self.standing(Payment(number)), Standing::Failed { .. }))
+        (0..self.payments.len())
+            .any(|number| matches!(self.standing(Payment(number)), Standing::Failed { .. }))
     }
 
     /// `alice -> dave, 1,000 sat`.

@@ -16,6 +16,9 @@ const BELOW: f64 = 22.0;
 /// A column is no wider than this.
 const WIDEST: f64 = 42.0;
 
+/// From where to where one layer of a column reaches.
+type Layer<'a> = dyn Fn(&Holding) -> (f64, f64) + 'a;
+
 /// One drawing for each party.
 pub(super) fn section(run: &Run, net: &mut Net) -> String {
     let first = net.start_height();
@@ -37,9 +40,9 @@ pub(super) fn section(run: &Run, net: &mut Net) -> String {
     for (party, held) in history.parties.iter().enumerate() {
         let name = run.settlement.party_name(party);
         let last = held.last().copied().unwrap_or_default();
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "<figure style=\"{}\"><figcaption><span class=\"party\" style=\"{}\">{}</span> <b>{}</b> sat at the end</figcaption>{}</figure>\n",
+            "<figure style=\"{}\"><figcaption><span class=\"party\" style=\"{}\">{}</span> <b>{}</b> sat at the end</figcaption>{}</figure>",
             colour(Some(party)),
             colour(Some(party)),
             Text(name),
@@ -80,15 +83,15 @@ fn draw(name: &str, heights: &[u32], held: &[Holding], columns: &[usize]) -> Str
     );
     for amount in [top, (top + low) / 2.0, low] {
         let line = y(amount);
-        let _ = write!(
+        let _ = writeln!(
             svg,
-            "<path class=\"grid\" d=\"M{LEFT} {line:.1}h{width:.1}\"/><text class=\"axis\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+            "<path class=\"grid\" d=\"M{LEFT} {line:.1}h{width:.1}\"/><text class=\"axis\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             LEFT - 6.0,
             line + 4.0,
             grouped(amount as u64)
         );
     }
-    let layers: [(&str, &dyn Fn(&Holding) -> (f64, f64)); 3] = [
+    let layers: [(&str, &Layer); 3] = [
         ("wallet", &|held| (floor, value(held.wallet))),
         ("claimable", &|held| (value(held.wallet), value(held.wallet) + value(held.claimable))),
         ("open", &|held| (value(held.wallet) + value(held.claimable), value(held.total()))),
@@ -102,7 +105,7 @@ fn draw(name: &str, heights: &[u32], held: &[Holding], columns: &[usize]) -> Str
                 let _ = write!(path, "M{x:.1} {:.1}h{column:.1}V{:.1}h-{column:.1}z", y(to), y(from));
             }
         }
-        let _ = write!(svg, "<path class=\"{class}\" d=\"{path}\"/>\n");
+        let _ = writeln!(svg, "<path class=\"{class}\" d=\"{path}\"/>");
     }
     let mut total = String::new();
     for (number, holding) in shown.clone().enumerate() {
@@ -110,7 +113,7 @@ fn draw(name: &str, heights: &[u32], held: &[Holding], columns: &[usize]) -> Str
         let start = if number == 0 { format!("M{x:.1} ") } else { "V".into() };
         let _ = write!(total, "{start}{:.1}h{column:.1}", y(value(holding.total())));
     }
-    let _ = write!(svg, "<path class=\"total\" d=\"{total}\"/>\n");
+    let _ = writeln!(svg, "<path class=\"total\" d=\"{total}\"/>");
     write_columns(&mut svg, name, heights, held, columns, column);
     svg.push_str("</svg>");
     svg
@@ -146,9 +149,9 @@ fn write_columns(
             words = Text(words)
         );
         if x >= free {
-            let _ = write!(
+            let _ = writeln!(
                 svg,
-                "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\">{height}</text>\n",
+                "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\">{height}</text>",
                 x + column / 2.0,
                 HEIGHT + 15.0
             );

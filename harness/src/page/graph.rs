@@ -40,10 +40,10 @@ pub(super) fn section(run: &Run) -> String {
         let name = line.channel.as_deref().unwrap_or(&line.label);
         let funding = line.outputs.iter().find(|output| output.what == "funding output");
         let capacity = funding.map_or(0, |output| output.amount.get());
-        let _ = write!(
+        let _ = writeln!(
             text,
             "<details open class=\"channel\"><summary><h3>{}</h3> <span class=\"quiet\">{} sat, opened by {}</span></summary>\n\
-             <div class=\"wide\">{}</div></details>\n",
+             <div class=\"wide\">{}</div></details>",
             Text(name),
             grouped(capacity),
             Text(settlement.party_name(line.by)),
@@ -55,7 +55,7 @@ pub(super) fn section(run: &Run) -> String {
         text.push_str("<details open class=\"channel\"><summary><h3>outside of channels</h3></summary>\n");
         for place in outside {
             let alone = Visit { transaction: place, children: Vec::new(), again: false };
-            let _ = write!(text, "<div class=\"wide\">{}</div>\n", draw(settlement, &alone));
+            let _ = writeln!(text, "<div class=\"wide\">{}</div>", draw(settlement, &alone));
         }
         text.push_str("</details>\n");
     }
@@ -142,7 +142,7 @@ impl Drawing<'_> {
                 grouped(line.fee.get()),
                 self.settlement.publisher(line),
             );
-            let _ = write!(
+            let _ = writeln!(
                 self.svg,
                 "<g class=\"tx\" style=\"{colour}\" transform=\"translate({x} {y})\"><title>{title}</title>\
                  <rect class=\"box\" width=\"{WIDTH}\" height=\"{height}\" rx=\"6\"/>\
@@ -150,7 +150,7 @@ impl Drawing<'_> {
                  <text class=\"label\" x=\"16\" y=\"23\">{seed}</text>\
                  <text class=\"height\" x=\"{right}\" y=\"23\">block {block}</text>\
                  <text class=\"small\" x=\"16\" y=\"40\">{bolt}</text>\
-                 <text class=\"small\" x=\"16\" y=\"56\">fee {fee}{paid}, {publisher}</text>\n",
+                 <text class=\"small\" x=\"16\" y=\"56\">fee {fee}{paid}, {publisher}</text>",
                 colour = colour(Some(line.by)),
                 title = Text(title),
                 right = WIDTH - 12,

@@ -74,7 +74,9 @@ impl History {
 
 fn replay(block: &NewBlock, names: &Names, unspent: &mut BTreeMap<OutPoint, Known>) {
     for tx in &block.block.txdata {
-        tx.input.iter().for_each(|input| drop(unspent.remove(&input.previous_output)));
+        for input in &tx.input {
+            unspent.remove(&input.previous_output);
+        }
         let coinbase_alone = block.block.txdata.len() == 1;
         if coinbase_alone {
             continue; // the miner's alone: not worth its hash

@@ -476,9 +476,11 @@ impl World {
         let height = self.seats[node].height;
         if let Some(offer) = Offered::read(node, to, height, &bytes) {
             // Sent again after a broken link it is still one offer.
-            let known = self.offered.iter().rev().any(|old| {
-                (old.from, old.channel, old.id) == (offer.from, offer.channel, offer.id)
-            });
+            let known = self
+                .offered
+                .iter()
+                .rev()
+                .any(|old| (old.from, old.channel, old.id) == (offer.from, offer.channel, offer.id));
             if !known {
                 self.offered.push(offer);
             }
