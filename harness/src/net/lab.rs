@@ -163,6 +163,9 @@ impl Net {
         let what = if revoked { "the revoked" } else { "its newest" };
         let text = format!("{name} publishes {what} C{}{letter} of {title}", old.number);
         self.note(text);
+        if revoked {
+            self.dishonest(node);
+        }
         self.publish(node, &tx);
         let lie = Lie { state: old, revoked, txid };
         self.lab.lies.push(lie);
@@ -267,7 +270,7 @@ impl Net {
 
     /// A block was mined: first the lab acts, then the nodes see it.
     #[track_caller]
-    pub(super) fn after_block(&mut self) {
+    pub(crate) fn after_block(&mut self) {
         if !self.lab.campaigns.is_empty() {
             self.read_block();
             self.act();

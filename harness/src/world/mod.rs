@@ -478,7 +478,17 @@ impl World {
         let Some(to) = self.ids.get(&peer).copied() else { return };
         let Some(connection) = self.links.connection(node, to) else { return };
         let height = self.seats[node].height;
-        self.offered.extend(Offered::read(node, to, height, &bytes));
+        if let Some(offer) = Offered::read(node, to, height, &bytes) {
+            // Sent again after a broken link it is still one offer.
+            let known = self
+                .offered
+                .iter()
+                .rev()
+                .any(|old| (old.from, old.channel, old.id) == (offer.from, offer.channel, offer.id));
+            if !known {
+                self.offered.push(offer);
+            }
+        }
         self.transcript.push(self.now, Entry::Message { from: node, to, bytes: bytes.clone() });
         if bytes.starts_with(&Kind::UpdateFulfillHtlc.number().to_be_bytes()) {
             if let Ok(Message::UpdateFulfillHtlc(message)) = Message::decode(&bytes) {
