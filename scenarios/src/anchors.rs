@@ -35,6 +35,23 @@ fn child_pays_for_the_commitment(net: &mut Net) {
     net.expect_settlement();
 }
 
+/// The mempool is full, and its floor is above what the commitment pays: alone it is refused, with its child it is taken (BOLT 3,
+/// anchors; Core's package relay).
+#[scenario]
+fn package_lifts_the_commitment_over_the_floor(net: &mut Net) {
+    let [alice, bob] = net.nodes(["alice", "bob"]);
+    let channel = net.open(alice, bob, Open::sat(1_000_000).push_sat(300_000));
+    net.fill_mempool(FeeratePerKw::new(2_000));
+    assert!(net.mempool_floor() > FeeratePerKw::new(2_000));
+    net.feerate(SPIKE);
+    net.force_close(alice, channel);
+    let commitment = net.transaction("C1a").compute_txid();
+    assert!(net.waits(commitment), "taken together with the child");
+    net.drain_mempool();
+    net.settle();
+    net.expect_settlement();
+}
+
 /// The spike comes after the commitment was published: at the next block its child pays what the chain asks now.
 #[scenario]
 fn child_comes_later_when_the_chain_asks_more(net: &mut Net) {

@@ -375,7 +375,7 @@ fn a_full_batch_in_both_directions_is_committed_and_settled_at_once() {
 }
 
 #[test]
-fn a_broken_link_undoes_what_nobody_signed_and_leaves_the_channel_offline() {
+fn a_broken_link_undoes_what_nobody_signed_and_the_channel_waits_for_its_peer() {
     let mut pair = Pair::open(Setup::default());
     pair.add(A, 1, 10_000_000).unwrap();
     pair.settle();

@@ -172,19 +172,50 @@ fn what_a_forward_came_to_is_kept_while_upstream_is_gone() {
     world.run_until(|n, turn| n == 2 && turn.actions.iter().any(sends));
     // B is gone when D's preimage arrives at C.
     world.disconnect(1, 2);
-    let forwards = |world: &World| -> Vec<Vec<u8>> {
-        let records = world.records[2].iter();
-        let forwards = records.filter(|(key, _)| matches!(key, RecordKey::Forward(..)));
-        forwards.map(|(_, bytes)| bytes.clone()).collect()
-    };
-    let kept = forwards(&world);
-    assert_eq!(kept.len(), 1);
     let preimage = world.payments(3)[0].outcome.clone();
     let Some(PaymentOutcome::Succeeded { preimage }) = preimage else { panic!("D was paid") };
     assert_eq!(preimage.payment_hash(), hash);
-    assert!(kept[0].windows(32).any(|bytes| bytes == preimage.0), "C can claim from B what it paid to D");
+    // It is in the record of the channel with B, where whoever claims it on the chain looks; the forward is over.
+    let upstream = world.channels(2).into_iter().find(|info| info.peer == world.id(1)).unwrap();
+    let kept = world.records[2].get(&RecordKey::Channel(upstream.channel_id)).unwrap();
+    assert!(kept.windows(32).any(|bytes| bytes == preimage.0), "C can claim from B what it paid to D");
+    assert!(!world.records[2].keys().any(|key| matches!(key, RecordKey::Forward(..))));
+    // It is told when the link stands again, also after a restart.
     restart(&mut world, 2);
-    assert_eq!(forwards(&world), kept);
+    world.disconnect(2, 3);
+    world.connect(1, 2);
+    world.connect(2, 3);
+    assert!(world.result(0, hash).is_ok());
+    for n in 0..4 {
+        assert!(world.channels(n).iter().all(|info| info.pending_htlcs == 0));
+    }
+    // And payments go through again.
+    assert!(world.pay(0, 3, 1_000_000).is_ok());
+}
+
+#[test]
+fn an_htlc_under_way_when_its_link_breaks_is_completed_when_it_stands_again() {
+    for steps in 0..60 {
+        let (mut world, _) = line();
+        let (invoice, hash) = world.invoice(3, 1_000_000);
+        let max_fee = Msat::new(100_000);
+        world.order(0, Command::Pay { invoice, amount: None, max_fee });
+        let left = std::cell::Cell::new(steps);
+        world.run_until(|_, _| left.replace(left.get() - 1) == 0);
+        world.lose(1, 2);
+        world.connect(1, 2);
+        // Whether it was lost before it was committed or not: the payment ends, once.
+        let result = world.result(0, hash);
+        let paid = world
+            .notices
+            .iter()
+            .any(|(n, notice)| *n == 3 && matches!(notice, Notice::PaymentReceived { .. }));
+        assert_eq!(result.is_ok(), paid, "after {steps} events: {result:?}");
+        for n in 0..4 {
+            assert!(world.channels(n).iter().all(|info| info.pending_htlcs == 0), "after {steps} events");
+        }
+        assert!(world.pay(0, 3, 2_000_000).is_ok(), "after {steps} events");
+    }
 }
 
 /// The node starts again from what it saved; what it does first.

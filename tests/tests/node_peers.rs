@@ -1,8 +1,10 @@
 //! Whole nodes and peers that do not behave, and openings that come to nothing.
 mod node_world;
 
+use leyden_core::channel::OpenRequest;
 use leyden_core::ids::ChannelId;
-use leyden_core::node::{Action, Command, Event, Notice, Reply, Turn};
+use leyden_core::node::{Action, Command, Event, Node, Notice, Reply, Turn};
+use leyden_core::tx::ChannelType;
 use leyden_core::wire::{ErrorMessage, Message, Warning};
 use node_world::World;
 
@@ -66,7 +68,9 @@ fn unreadable_bytes_end_the_connection_and_nothing_else() {
 #[test]
 fn a_channel_that_the_wallet_cannot_fund_is_abandoned_by_both() {
     let mut world = World::new(2);
-    let request = world.open_request(1, 50_000_000, 0);
+    // With anchors the wallet's reserve would refuse it before the peer hears of it.
+    let channel_type = ChannelType::StaticRemotekey;
+    let request = OpenRequest { channel_type, ..world.open_request(1, 50_000_000, 0) };
     assert!(matches!(world.command(0, Command::Open(request)), Ok(Reply::Opening { .. })));
     let abandoned = |n| {
         world.notices.iter().any(|(at, notice)| *at == n && matches!(notice, Notice::ChannelAbandoned { .. }))
@@ -106,4 +110,23 @@ fn the_same_events_give_the_same_records_and_messages() {
         (world.records, world.notices)
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn n51_a_peer_that_forgot_the_channel_makes_the_node_close_it() {
+    let mut world = World::new(2);
+    let (channel, _) = world.open(0, 1, 1_000_000, 300_000);
+    world.disconnect(0, 1);
+    // The peer starts again with nothing.
+    let birthday = (world.env.height, bitcoin::hashes::Hash::all_zeros());
+    let fresh = Node::restore(node_world::seed(1), world.configs[1].clone(), birthday, &Default::default());
+    world.nodes[1] = fresh.unwrap();
+    world.records[1].clear();
+    world.connect(0, 1);
+    assert_eq!(phases(&mut world, 0), ["on chain"]);
+    let told = |(n, notice): &(usize, Notice)| {
+        *n == 0 && matches!(notice, Notice::PeerError { text, .. } if text.contains("no such channel"))
+    };
+    assert!(world.notices.iter().any(told));
+    assert!(world.channels(0).iter().any(|info| info.channel_id == channel));
 }

@@ -24,6 +24,14 @@ pub struct Chunk {
     pub size: i64,
 }
 
+impl Chunk {
+    /// Compares feerates.
+    pub fn cmp_feerate(&self, other: &Chunk) -> Ordering {
+        let cross = |fee: i64, size: i64| i128::from(fee) * i128::from(size);
+        cross(self.fee, other.size).cmp(&cross(other.fee, self.size))
+    }
+}
+
 /// The chunks of the best order, highest feerate first.
 pub fn chunks(nodes: &[Node]) -> Vec<Chunk> {
     chunked(nodes).into_iter().map(|(chunk, _)| chunk).collect()

@@ -1,5 +1,7 @@
 //! The embedded chain: a real regtest chain and mempool in memory, judged by the same rules as Core (libbitcoinconsensus for
 //! scripts; see `consensus`, `policy`, `accept`, `block`). No clock and no threads: the same calls give the same chain.
+//! One rule of Core's is not followed: when a reorg joins unconfirmed transactions to a cluster of more than 64, Core puts
+//! some of them out, and this chain keeps them all.
 use std::sync::OnceLock;
 
 use bitcoin::{Block, OutPoint, Transaction, TxOut, Txid};
@@ -8,7 +10,7 @@ use super::accept::{self, Fees, ScriptMemo};
 use super::coins::CoinView;
 use super::ledger::Ledger;
 use super::mempool::Mempool;
-use super::miner::{initial_blocks, topological};
+use super::miner::{initial_blocks, topological_by_id};
 use super::reject::Reject;
 use super::{block, package, room, Chain, ChainError, Tip};
 
@@ -95,7 +97,7 @@ impl Chain for EmbeddedChain {
     }
 
     fn mempool(&mut self) -> Result<Vec<Transaction>, ChainError> {
-        Ok(topological(self.pool.transactions().cloned().collect()))
+        Ok(topological_by_id(self.pool.transactions().map(|(txid, tx)| (txid, tx.clone())).collect()))
     }
 
     fn connect(&mut self, block: &Block) -> Result<(), ChainError> {

@@ -67,9 +67,9 @@ impl Mempool {
         room::flat_bytes(self.entries.len(), self.spenders.len(), &self.slots) + self.bytes
     }
 
-    /// All transactions, by id.
-    pub fn transactions(&self) -> impl Iterator<Item = &Transaction> {
-        self.entries.values().map(|entry| &entry.tx)
+    /// All transactions with their ids.
+    pub fn transactions(&self) -> impl Iterator<Item = (Txid, &Transaction)> {
+        self.entries.iter().map(|(txid, entry)| (*txid, &entry.tx))
     }
 
     /// Who spends an output here.

@@ -17,7 +17,7 @@ use bitcoin::{
 
 use super::block::{height_push, subsidy, witness_commitment, REGTEST_BITS};
 use super::consensus::{COINBASE_MATURITY, MAX_BLOCK_WEIGHT};
-use super::template::choose;
+use super::template::{choose, Priced};
 use super::{Chain, ChainError, Tip};
 
 /// Time of height 0 by the miner's clock: 2026-01-01T00:00:00Z.
@@ -130,8 +130,11 @@ pub fn initial_blocks() -> &'static [Block] {
 
 /// Parents before children, and otherwise by txid: the same order in every world.
 pub fn topological(transactions: Vec<Transaction>) -> Vec<Transaction> {
-    let mut waiting: BTreeMap<Txid, Transaction> =
-        transactions.into_iter().map(|tx| (tx.compute_txid(), tx)).collect();
+    topological_by_id(transactions.into_iter().map(|tx| (tx.compute_txid(), tx)).collect())
+}
+
+/// The same for those whose ids are known, which need not be hashed again.
+pub(super) fn topological_by_id(mut waiting: BTreeMap<Txid, Transaction>) -> Vec<Transaction> {
     let mut missing: BTreeMap<Txid, usize> = BTreeMap::new();
     let mut children: BTreeMap<Txid, Vec<Txid>> = BTreeMap::new();
     for (txid, tx) in &waiting {
@@ -208,7 +211,9 @@ impl Miner {
         chain: &mut dyn Chain,
         transactions: Vec<Transaction>,
     ) -> Result<Block, ChainError> {
-        let with_fees = choose(with_fees(chain, transactions)?, MAX_BLOCK_WEIGHT - RESERVED_WEIGHT);
+        let priced = choose(with_fees(chain, transactions)?, MAX_BLOCK_WEIGHT - RESERVED_WEIGHT);
+        let with_fees: Vec<(Transaction, Amount)> =
+            priced.into_iter().map(|priced| (priced.tx, priced.fee)).collect();
         let tip = chain.tip();
         let block = build(tip, &with_fees, self.script.clone());
         chain.connect(&block)?;
@@ -312,10 +317,7 @@ pub(super) fn sign(tx: &mut Transaction, coins: &[MinerCoin], script: &ScriptBuf
 }
 
 /// Each with its fee, from the chain's coins and from parents before it.
-fn with_fees(
-    chain: &mut dyn Chain,
-    transactions: Vec<Transaction>,
-) -> Result<Vec<(Transaction, Amount)>, ChainError> {
+fn with_fees(chain: &mut dyn Chain, transactions: Vec<Transaction>) -> Result<Vec<Priced>, ChainError> {
     let mut made: BTreeMap<OutPoint, Amount> = BTreeMap::new();
     let mut priced = Vec::with_capacity(transactions.len());
     for tx in transactions {
@@ -333,7 +335,7 @@ fn with_fees(
         let fee = value.checked_sub(out).ok_or(super::reject::Reject::InBelowOut)?;
         let txid = tx.compute_txid();
         made.extend((0u32..).zip(&tx.output).map(|(vout, out)| (OutPoint { txid, vout }, out.value)));
-        priced.push((tx, fee));
+        priced.push(Priced { txid, tx, fee });
     }
     Ok(priced)
 }

@@ -198,7 +198,7 @@ struct Last {
 impl Last {
     fn of(chunks: &[(Chunk, Vec<usize>)], cluster: &BTreeSet<Txid>) -> Option<Last> {
         let (chunk, members) = chunks.last()?;
-        let equals = chunks.iter().filter(|(other, _)| compare(other, chunk) == Ordering::Equal);
+        let equals = chunks.iter().filter(|(other, _)| other.cmp_feerate(chunk) == Ordering::Equal);
         let equal_weight = equals.map(|(other, _)| other.size).sum();
         let ids: Vec<&Txid> = cluster.iter().collect();
         let members = members.iter().filter_map(|index| ids.get(*index).copied().copied()).collect();
@@ -206,14 +206,11 @@ impl Last {
     }
 
     fn is_worse_than(&self, other: &Last) -> bool {
-        let order = compare(&other.chunk, &self.chunk)
+        let order = other
+            .chunk
+            .cmp_feerate(&self.chunk)
             .then(self.equal_weight.cmp(&other.equal_weight))
             .then(self.members.last().cmp(&other.members.last()));
         order == Ordering::Greater
     }
-}
-
-/// By feerate.
-fn compare(a: &Chunk, b: &Chunk) -> Ordering {
-    (i128::from(a.fee) * i128::from(b.size)).cmp(&(i128::from(b.fee) * i128::from(a.size)))
 }

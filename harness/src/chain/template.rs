@@ -6,9 +6,19 @@ use bitcoin::{Amount, Transaction, Txid};
 
 use super::cluster::{chunked, Chunk, Node};
 
+/// A transaction and what it pays.
+pub struct Priced {
+    /// Its id.
+    pub txid: Txid,
+    /// Itself.
+    pub tx: Transaction,
+    /// Its fee.
+    pub fee: Amount,
+}
+
 /// Those that fit into `room` weight units, in the order given (parents first). With a parent left out, its children are.
-pub fn choose(priced: Vec<(Transaction, Amount)>, room: u64) -> Vec<(Transaction, Amount)> {
-    let total: u64 = priced.iter().map(|(tx, _)| tx.weight().to_wu()).sum();
+pub fn choose(priced: Vec<Priced>, room: u64) -> Vec<Priced> {
+    let total: u64 = priced.iter().map(|priced| priced.tx.weight().to_wu()).sum();
     if total <= room {
         return priced;
     }
@@ -22,9 +32,7 @@ pub fn choose(priced: Vec<(Transaction, Amount)>, room: u64) -> Vec<(Transaction
         })
         .collect();
     // Stable: equals stay in the order given.
-    chunks.sort_by_key(|(chunk, _)| {
-        std::cmp::Reverse(i128::from(chunk.fee) * 1_000_000_000 / i128::from(chunk.size.max(1)))
-    });
+    chunks.sort_by(|(a, _), (b, _)| b.cmp_feerate(a));
     let mut chosen: BTreeSet<usize> = BTreeSet::new();
     let mut left = room;
     for (chunk, members) in chunks {
@@ -37,12 +45,12 @@ pub fn choose(priced: Vec<(Transaction, Amount)>, room: u64) -> Vec<(Transaction
             chosen.extend(members);
         }
     }
-    (0..).zip(priced).filter(|(index, _)| chosen.contains(index)).map(|(_, tx)| tx).collect()
+    (0..).zip(priced).filter(|(index, _)| chosen.contains(index)).map(|(_, priced)| priced).collect()
 }
 
-fn graph(priced: &[(Transaction, Amount)]) -> Vec<Node> {
-    let places: BTreeMap<Txid, usize> = priced.iter().map(|(tx, _)| tx.compute_txid()).zip(0..).collect();
-    let node = |(tx, fee): &(Transaction, Amount)| {
+fn graph(priced: &[Priced]) -> Vec<Node> {
+    let places: BTreeMap<Txid, usize> = priced.iter().map(|priced| priced.txid).zip(0..).collect();
+    let node = |Priced { tx, fee, .. }: &Priced| {
         let parents: BTreeSet<usize> =
             tx.input.iter().filter_map(|input| places.get(&input.previous_output.txid).copied()).collect();
         Node {

@@ -87,7 +87,7 @@ impl Net {
     /// Hands a transaction to the chain, which must take it.
     #[track_caller]
     pub fn submit(&mut self, tx: &Transaction) -> Txid {
-        match self.world.ground().submit(tx) {
+        match self.world.submit(tx) {
             Ok(txid) => {
                 self.note(format!("the scenario submits tx {:.8}", txid.to_string()));
                 txid
@@ -115,6 +115,7 @@ impl Net {
         let result = self.world.mine_these(transactions);
         self.need(result);
         self.after_block();
+        self.mined();
     }
 
     /// Whether the best chain holds this transaction, and at which height.

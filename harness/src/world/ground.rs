@@ -78,7 +78,11 @@ impl Ground {
         if self.swept {
             return Ok(Vec::new());
         }
-        let waiting = topological(self.backend.chain().mempool()?);
+        let waiting = match &mut self.backend {
+            // In this order already.
+            Backend::Embedded(chain) => chain.mempool()?,
+            Backend::Core(chain) => topological(chain.mempool()?),
+        };
         self.swept = waiting.is_empty();
         Ok(waiting)
     }
@@ -143,14 +147,13 @@ impl Ground {
         let mut left_out: Vec<Txid> = Vec::new();
         let mut chosen = Vec::new();
         for tx in self.mempool()? {
-            let txid = tx.compute_txid();
-            if known.contains(&txid) {
+            if !known.is_empty() && known.contains(&tx.compute_txid()) {
                 continue;
             }
             let orphan = spent(&tx).any(|outpoint| left_out.contains(&outpoint.txid));
             let loser = spent(&tx).any(|outpoint| taken.contains(&outpoint));
             if orphan || loser || !wanted(&tx) {
-                left_out.push(txid);
+                left_out.push(tx.compute_txid());
             } else {
                 chosen.push(tx);
             }

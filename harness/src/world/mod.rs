@@ -21,7 +21,7 @@ pub use seat::{Notified, Offered};
 pub use tampering::{Fault, Moment};
 
 use crate::chain::ChainError;
-use crate::transcript::{Entry, Transcript, Verdict};
+use crate::transcript::{Cause, Entry, Transcript, Verdict};
 use around::Around;
 use bitcoin::{Transaction, Txid};
 use leyden_core::channel::{Channel, PastState};
@@ -266,11 +266,13 @@ impl World {
     pub fn silence(&mut self, node: usize) {
         self.note(format!("{} falls silent", self.seats[node].name));
         self.links.silence(node);
+        self.transcript.turn(node, Cause::Silence);
     }
 
     /// The node takes part again; what was held back goes on its way.
     pub fn speak(&mut self, node: usize) {
         self.note(format!("{} speaks again", self.seats[node].name));
+        self.transcript.turn(node, Cause::Speech);
         for due in self.links.speak(node) {
             self.queue.push(self.now.saturating_add(LATENCY), due.node, due.what);
         }
@@ -356,11 +358,30 @@ impl World {
         Ok(())
     }
 
+    /// Somebody who is no node hands a transaction to the chain. Every node sees it if the chain takes it.
+    pub fn submit(&mut self, tx: &Transaction) -> Result<Txid, ChainError> {
+        let txid = self.ground.submit(tx)?;
+        self.show(tx);
+        Ok(txid)
+    }
+
+    /// The same for transactions that come together, parents first; the answer for each.
+    pub fn submit_package(
+        &mut self,
+        transactions: &[Transaction],
+    ) -> Result<Vec<Result<Txid, ChainError>>, ChainError> {
+        let verdicts = self.ground.submit_package(transactions)?;
+        let taken = transactions.iter().zip(&verdicts).filter(|(_, verdict)| verdict.is_ok());
+        taken.for_each(|(tx, _)| self.show(tx));
+        Ok(verdicts)
+    }
+
     /// Takes the tip out of the chain; its transactions go back to the mempool.
     pub fn unmine(&mut self) -> Result<(), WorldError> {
         self.drain()?;
         let height = self.ground.tip().height;
         self.ground.unmine()?;
+        self.transcript.turn(0, Cause::Unmined { height });
         self.note(format!("the block at height {height} is taken out of the chain"));
         for node in 0..self.seats.len() {
             self.queue.push(self.now, node, Happening::BlockGone { height });
@@ -415,6 +436,7 @@ impl World {
     /// One turn of a node: first save, then act.
     fn handle(&mut self, node: usize, event: Event) -> Result<(), WorldError> {
         let env = self.env(node);
+        self.transcript.turn(node, Cause::of(&event, &self.ids));
         let seat = &mut self.seats[node];
         let Turn { save, actions, wake } = seat.node.handle(event, &env);
         if !save.records.is_empty() {
@@ -456,7 +478,17 @@ impl World {
         let Some(to) = self.ids.get(&peer).copied() else { return };
         let Some(connection) = self.links.connection(node, to) else { return };
         let height = self.seats[node].height;
-        self.offered.extend(Offered::read(node, to, height, &bytes));
+        if let Some(offer) = Offered::read(node, to, height, &bytes) {
+            // Sent again after a broken link it is still one offer.
+            let known = self
+                .offered
+                .iter()
+                .rev()
+                .any(|old| (old.from, old.channel, old.id) == (offer.from, offer.channel, offer.id));
+            if !known {
+                self.offered.push(offer);
+            }
+        }
         self.transcript.push(self.now, Entry::Message { from: node, to, bytes: bytes.clone() });
         if bytes.starts_with(&Kind::UpdateFulfillHtlc.number().to_be_bytes()) {
             if let Ok(Message::UpdateFulfillHtlc(message)) = Message::decode(&bytes) {

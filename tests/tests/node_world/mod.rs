@@ -121,6 +121,16 @@ impl World {
         self.run();
     }
 
+    /// Breaks a link; what is on its way over it is lost.
+    pub fn lose(&mut self, a: usize, b: usize) {
+        let (id_a, id_b) = (self.id(a), self.id(b));
+        self.queue.retain(|(to, event)| match event {
+            Event::Message { peer, .. } => (*to, *peer) != (a, id_b) && (*to, *peer) != (b, id_a),
+            _ => true,
+        });
+        self.disconnect(a, b);
+    }
+
     /// Delivers until nothing is left; commitments are signed when the queue is empty.
     pub fn run(&mut self) {
         self.run_until(|_, _| false);

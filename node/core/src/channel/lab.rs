@@ -26,6 +26,9 @@ mutants! {
     NoPenaltyOnHtlc,
     /// The outputs of HTLC transactions that the cheater got mined are left to it.
     NoPenaltyOnSecondStage,
+    /// Of a cheater's transaction with several second stages only the first output is punished: with anchors one transaction may
+    /// hold many (BOLT 5, "Revoked Transaction Close Handling").
+    PunishesFirstOutputOnly,
     /// HTLCs that we offered are not timed out on the chain (BOLT 5, "HTLC Output Handling").
     NoTimeoutOnChain,
     /// Delayed outputs are swept one block too early: the chain refuses it.

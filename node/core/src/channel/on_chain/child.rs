@@ -44,14 +44,18 @@ impl OnChain {
         let Some(anchor) = Claim::anchor(commitment, &self.funded.terms, base.signer.keys()) else {
             return false;
         };
-        let Some(parent) = self.commitment_tx().cloned() else { return false };
+        if self.commitment_tx().is_none() {
+            return false;
+        }
+        // What the BOLT reckons with, not what signatures of this or that length make of it.
+        let parent_weight = self.funded.terms.channel_type.commitment_weight(commitment.htlcs.len());
         let (tx, weight) = begin_with(&anchor);
         let since = self.began.unwrap_or(env.height);
         let child = self.child.take();
         let mut child = child
             .unwrap_or_else(|| Claiming::new(self.take_number(), Role::Anchor, vec![anchor.outpoint], since));
-        let price = self.child_price(base, weight + parent.weight().to_wu(), child.feerate);
-        let parent_pays = FeeratePerKw::new(feerate(price.paid, parent.weight().to_wu()));
+        let price = self.child_price(base, weight + parent_weight, child.feerate);
+        let parent_pays = FeeratePerKw::new(feerate(price.paid, parent_weight));
         let wanted = price.next(&child, env).filter(|wanted| *wanted > parent_pays);
         let coins = child.coins();
         child.asked = wanted.unwrap_or(child.asked);

@@ -132,7 +132,7 @@ impl OnChain {
             output.spent.is_none() && self.due(output).is_some_and(|due| due <= next_block)
         };
         let free = self.outputs.iter().filter(due).filter(|output| !named(&output.outpoint));
-        let kept = free.filter(|output| !skipped(output.purpose, env) && !self.is_dropped_twin(output, env));
+        let kept = free.filter(|output| !skipped(output, env) && !self.is_dropped_twin(output, env));
         kept.map(|output| output.outpoint).collect()
     }
 
@@ -435,11 +435,14 @@ impl OnChain {
 }
 
 /// What a planted bug leaves lying.
-fn skipped(purpose: Purpose, env: &Env) -> bool {
-    match purpose {
+fn skipped(output: &Output, env: &Env) -> bool {
+    match output.purpose {
         Purpose::Penalty { htlc: None } => env.plants(Mutant::NoPenaltyOnToLocal),
         Purpose::Penalty { htlc: Some(_) } => env.plants(Mutant::NoPenaltyOnHtlc),
-        Purpose::SecondStagePenalty => env.plants(Mutant::NoPenaltyOnSecondStage),
+        Purpose::SecondStagePenalty => {
+            env.plants(Mutant::NoPenaltyOnSecondStage)
+                || output.outpoint.vout > 0 && env.plants(Mutant::PunishesFirstOutputOnly)
+        }
         Purpose::Htlc(key) => key.offerer == Side::Local && env.plants(Mutant::NoTimeoutOnChain),
         Purpose::ToLocal | Purpose::ToRemote | Purpose::SecondStage => false,
     }

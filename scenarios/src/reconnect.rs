@@ -1,0 +1,159 @@
+//! Links that break and stand again: what was under way goes on, and nobody loses or pays twice.
+use leyden_harness::net::code;
+use leyden_harness::prelude::*;
+
+/// What a payment moves.
+const AMOUNT: Msat = sat(100_000);
+
+/// C loses its link to D with the payment of A on it; when the link stands again D gets it, and A learns so.
+#[scenario(formats = "static_remotekey anchors")]
+fn payment_at_a_broken_link_completes_after_reconnect(net: &mut Net) {
+    let ([alice, _, carol, dave], channels) = line(net);
+    // Dave hears nothing until the link is gone: Carol has signed the HTLC, and what she sent is lost.
+    net.silence(dave);
+    let payment = net.start_pay(alice, dave, AMOUNT);
+    net.run();
+    net.expect_pending(payment);
+    net.disconnect(carol, dave);
+    net.speak(dave);
+    net.expect_pending(payment);
+    net.connect(carol, dave);
+    net.expect_success(payment);
+    net.expect_channel(channels[2], sat(900_000), AMOUNT);
+    for channel in channels {
+        net.expect_no_htlcs(channel);
+    }
+    net.settle();
+    net.expect_settlement();
+}
+
+/// B loses both its links while the payment is locked behind it: Carol's preimage waits in her channel, then finds its way back.
+#[scenario]
+fn preimage_at_a_broken_link_completes_after_reconnect(net: &mut Net) {
+    let ([alice, bob, carol, dave], channels) = line(net);
+    net.silence(dave);
+    let payment = net.start_pay(alice, dave, AMOUNT);
+    net.run();
+    net.disconnect(alice, bob);
+    net.disconnect(bob, carol);
+    net.speak(dave);
+    net.expect_channel(channels[2], sat(900_000), AMOUNT);
+    net.expect_pending(payment);
+    net.connect(alice, bob);
+    net.expect_pending(payment);
+    net.connect(bob, carol);
+    net.expect_success(payment);
+    for channel in channels {
+        net.expect_no_htlcs(channel);
+    }
+    net.settle();
+    net.expect_settlement();
+}
+
+/// C knows two preimages when its link to B breaks: one is signed for, the other waits for the revocation. Neither is lost.
+#[scenario(formats = "static_remotekey anchors")]
+fn two_preimages_at_a_broken_link(net: &mut Net) {
+    let ([alice, bob, carol, dave], channels) = line(net);
+    let [erin] = net.nodes(["erin"]);
+    net.open(carol, erin, Open::sat(1_000_000));
+    let payments = [dave, erin].map(|to| {
+        net.silence(to);
+        net.start_pay(alice, to, AMOUNT)
+    });
+    net.run();
+    net.silence(bob);
+    net.speak(dave);
+    net.speak(erin);
+    net.disconnect(bob, carol);
+    net.speak(bob);
+    payments.into_iter().for_each(|payment| net.expect_pending(payment));
+    net.connect(bob, carol);
+    payments.into_iter().for_each(|payment| net.expect_success(payment));
+    for channel in channels {
+        net.expect_no_htlcs(channel);
+    }
+    net.settle();
+    net.expect_settlement();
+}
+
+/// A refusal meets a broken link on its way back: nothing moved, and the sender learns it after the reconnection.
+#[scenario]
+fn refusal_at_a_broken_link_arrives_after_reconnect(net: &mut Net) {
+    let ([alice, bob, carol, dave], channels) = line(net);
+    let invoice = net.invoice(dave, AMOUNT);
+    let route = net.route(alice, &channels, &invoice).with_wrong_secret();
+    net.silence(dave);
+    let payment = net.start_pay_route(&route);
+    net.run();
+    net.disconnect(bob, carol);
+    net.speak(dave);
+    net.expect_pending(payment);
+    net.connect(bob, carol);
+    net.expect_failure(payment, dave, code::INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS);
+    for channel in channels {
+        net.expect_channel(channel, sat(1_000_000), sat(0));
+        net.expect_no_htlcs(channel);
+    }
+    net.settle();
+    net.expect_settlement();
+}
+
+/// An update_fee and its signature are lost with the link, together with payments in both directions: all are sent again.
+#[scenario(formats = "static_remotekey anchors")]
+fn fee_update_and_disconnect(net: &mut Net) {
+    let [alice, bob] = net.nodes(["alice", "bob"]);
+    let channel = net.open(alice, bob, Open::sat(1_000_000).push_sat(500_000));
+    net.silence(bob);
+    let there = net.start_pay(alice, bob, AMOUNT);
+    let back = net.start_pay(bob, alice, sat(30_000));
+    net.update_fee(alice, channel, 2_000);
+    net.run();
+    net.disconnect(alice, bob);
+    net.speak(bob);
+    net.connect(alice, bob);
+    net.expect_success(there);
+    net.expect_success(back);
+    net.expect_channel(channel, sat(430_000), sat(570_000));
+    for node in [alice, bob] {
+        assert_eq!(net.commitment(node, channel).feerate.get(), 2_000, "both have the new feerate");
+    }
+    net.settle();
+    net.expect_settlement();
+}
+
+/// The link breaks while both close: they begin again and close together.
+#[scenario(formats = "static_remotekey anchors")]
+fn shutdown_and_disconnect(net: &mut Net) {
+    let ([alice, bob, ..], channels) = line(net);
+    net.pay(alice, bob, AMOUNT);
+    net.silence(bob);
+    net.start_close_at(alice, channels[0], 1_000);
+    net.run();
+    net.disconnect(alice, bob);
+    net.speak(bob);
+    net.connect(alice, bob);
+    net.settle();
+    net.expect_settlement();
+}
+
+/// B closed alone while A was away: its error makes A, who thinks the channel is open, give it up too.
+#[scenario]
+fn peer_that_closed_while_the_link_was_down(net: &mut Net) {
+    let [alice, bob] = net.nodes(["alice", "bob"]);
+    let channel = net.open(alice, bob, Open::sat(1_000_000).push_sat(500_000));
+    net.pay(alice, bob, AMOUNT);
+    net.disconnect(alice, bob);
+    net.force_close(bob, channel);
+    net.connect(alice, bob);
+    assert_eq!(net.channel(alice, channel).phase, "on chain");
+    net.settle();
+    net.expect_settlement();
+}
+
+/// A, B, C and D in a line, and their channels.
+fn line(net: &mut Net) -> ([NodeRef; 4], [ChannelRef; 3]) {
+    let nodes = net.nodes(["alice", "bob", "carol", "dave"]);
+    let [alice, bob, carol, dave] = nodes;
+    let pairs = [(alice, bob), (bob, carol), (carol, dave)];
+    (nodes, pairs.map(|(opener, acceptor)| net.open(opener, acceptor, Open::sat(1_000_000))))
+}
