@@ -30,6 +30,7 @@ fn expired(net: &mut Net, amounts: &[u64], coins: usize) -> Expired {
     let payments: Vec<Payment> =
         invoices.iter().map(|invoice| net.start_pay_invoice(alice, invoice)).collect();
     net.run();
+    net.dishonest(carol);
     net.sleep_node(carol);
     net.force_close(bob, channel);
     let outgoing = net.offered().iter().map(|offer| offer.cltv_expiry.get()).min().unwrap_or_default();
@@ -55,7 +56,7 @@ fn double_spend_of_a_batch_resets_no_fee(net: &mut Net) {
     let Expired { payments, claims, coins, .. } = expired(net, &[30_000, 40_000, 50_000], 1);
     let batch = timeouts(net);
     assert_eq!((batch.len(), batch[0].input.len()), (1, 4));
-    net.mine_empty(4);
+    net.mine_empty(18);
     let claim = net.build(&Spend::of(&claims[..1]).coins(&coins).fee(300));
     net.mine_these(vec![claim]);
     let waiting = timeouts(net);
@@ -93,7 +94,8 @@ fn replacement_cycling_of_a_timeout(net: &mut Net) {
     net.expect_no_htlcs(upstream);
     net.mine(1);
     net.height_of("bob-carol/HT2a");
-    net.without_settlement("carol gave R away and has nothing for it");
+    net.settle();
+    net.expect_settlement();
 }
 
 /// Pinning: Carol's claim with R pays little, and hangs on a child too dear to be pushed out. It is not mined and cannot be
