@@ -1,6 +1,7 @@
 //! What became of an HTLC in the end: claimed, returned, or neither; by the chain where its channel ended there with it, else
 //! by the wire. For the checks that ask it; it finds nothing broken itself.
-use super::replay::{How, HtlcRef, Replay, Way};
+use super::replay::{How, HtlcRef, Replay, Spend, Way};
+use bitcoin::OutPoint;
 
 /// How an HTLC ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +34,8 @@ pub(super) fn fate(replay: &Replay, at: HtlcRef) -> Fate {
     };
     let Some(spend) = replay.beach.spend(&output) else { return Fate::Open };
     let taker = match Way::of_htlc(&spend.witness) {
+        // Out of a revoked commitment the other side takes it after all (HTBR, HEBR).
+        Way::HtlcTimeout | Way::HtlcSuccess if is_punished(replay, spend) => 1 - landing.holder,
         Way::HtlcTimeout | Way::HtlcSuccess | Way::Owner => landing.holder,
         Way::WithPreimage | Way::AfterExpiry | Way::Penalty | Way::Strange => 1 - landing.holder,
     };
@@ -41,6 +44,13 @@ pub(super) fn fate(replay: &Replay, at: HtlcRef) -> Fate {
     } else {
         Fate::Returned
     }
+}
+
+/// Whether the delayed output of this HTLC transaction, which stands beside its input, went to the revocation key.
+fn is_punished(replay: &Replay, stage: &Spend) -> bool {
+    let output = OutPoint::new(stage.txid, u32::try_from(stage.input).unwrap_or(u32::MAX));
+    let spend = replay.beach.spend(&output);
+    spend.is_some_and(|spend| Way::of_delayed(&spend.witness) == Way::Penalty)
 }
 
 fn on_the_wire(replay: &Replay, at: HtlcRef) -> Fate {
