@@ -34,11 +34,17 @@ pub(super) fn fate(replay: &Replay, at: HtlcRef) -> Fate {
     };
     let Some(spend) = replay.beach.spend(&output) else { return Fate::Open };
     let taker = match Way::of_htlc(&spend.witness) {
-        // Out of a revoked commitment the other side takes it after all (HTBR, HEBR).
+        // The HTLC transaction of a revoked commitment gains its holder nothing once it is punished.
         Way::HtlcTimeout | Way::HtlcSuccess if is_punished(replay, spend) => 1 - landing.holder,
         Way::HtlcTimeout | Way::HtlcSuccess | Way::Owner => landing.holder,
         Way::WithPreimage | Way::AfterExpiry | Way::Penalty | Way::Strange => 1 - landing.holder,
     };
+    let penalty = Way::of_htlc(&spend.witness) == Way::Penalty || is_punished(replay, spend);
+    match on_the_wire(replay, at) {
+        // A lie brought it back; its end on the wire came long before.
+        before @ Fate::Claimed { .. } if penalty && taker == htlc.receiver() => return before,
+        Fate::Claimed { .. } | Fate::Returned | Fate::Trimmed | Fate::Absent | Fate::Open => {}
+    }
     if taker == htlc.receiver() {
         Fate::Claimed { height: spend.height }
     } else {
@@ -46,11 +52,10 @@ pub(super) fn fate(replay: &Replay, at: HtlcRef) -> Fate {
     }
 }
 
-/// Whether the delayed output of this HTLC transaction, which stands beside its input, went to the revocation key.
-fn is_punished(replay: &Replay, stage: &Spend) -> bool {
-    let output = OutPoint::new(stage.txid, u32::try_from(stage.input).unwrap_or(u32::MAX));
-    let spend = replay.beach.spend(&output);
-    spend.is_some_and(|spend| Way::of_delayed(&spend.witness) == Way::Penalty)
+/// Whether the other end took the output of this HTLC transaction.
+fn is_punished(replay: &Replay, htlc: &Spend) -> bool {
+    let output = OutPoint::new(htlc.txid, htlc.input as u32);
+    replay.beach.spend(&output).is_some_and(|second| Way::of_delayed(&second.witness) == Way::Penalty)
 }
 
 fn on_the_wire(replay: &Replay, at: HtlcRef) -> Fate {
