@@ -110,6 +110,7 @@ fn equal_htlcs_are_both_taken(net: &mut Net) {
     let twins = net.htlc_spends(mallory, old);
     assert_eq!(twins[0].spent(), twins[1].spent(), "nothing on the chain tells them apart");
     net.speak(zoe);
+    net.excuse("I4", victim, "zoe took one HTLC of this hash and refused the other: so does the victim");
     net.broadcast(mallory, old);
     net.settle();
     net.expect_settlement();

@@ -8,6 +8,7 @@ use leyden_harness::prelude::*;
 fn penalty_pays_more_until_it_is_mined(net: &mut Net) {
     let ground = Ground::new(net, &[WAYS[0], WAYS[3]]);
     ground.pay(net);
+    may_pay(net, &ground, 10_000);
     lie(net, &ground, 1);
     net.mine(1);
     let breach = net.height();
@@ -47,7 +48,20 @@ fn victim_restarts_between_breach_and_penalty(net: &mut Net) {
 #[scenario(formats = "static_remotekey anchors", mutants = "no_penalty_on_to_local")]
 fn victim_wakes_one_block_before_the_delay_ends(net: &mut Net) {
     let ground = Ground::new(net, &[WAYS[0], WAYS[2]]);
+    may_pay(net, &ground, CAPACITY / 2);
     sleep_through(net, &ground, u32::from(DELAY) - 2);
+    net.settle();
+    ground.expect_nothing_for_mallory(net);
+    net.expect_settlement();
+}
+
+/// The victim wakes when Mallory's RD waits in the mempool for the next block, and outbids it with all that Mallory had.
+#[scenario(formats = "static_remotekey anchors", mutants = "fees_never_rise")]
+fn victim_outbids_the_sweep_in_the_last_block(net: &mut Net) {
+    let ground = Ground::new(net, &[WAYS[0], WAYS[2]]);
+    may_pay(net, &ground, CAPACITY / 2);
+    sleep_through(net, &ground, u32::from(DELAY) - 1);
+    assert_eq!(penalties(net).len(), 2, "RD is pushed out");
     net.settle();
     ground.expect_nothing_for_mallory(net);
     net.expect_settlement();
@@ -57,13 +71,21 @@ fn victim_wakes_one_block_before_the_delay_ends(net: &mut Net) {
 #[scenario(formats = "static_remotekey anchors")]
 fn victim_wakes_one_block_after_the_delay_ends(net: &mut Net) {
     let ground = Ground::new(net, &[WAYS[0], WAYS[2]]);
-    ground.cheats.iter().for_each(|cheat| may_lose(net, cheat.victim));
+    net.excuse("I8", ground.mallory, "her victims slept for a block too long");
+    for cheat in &ground.cheats {
+        net.excuse("I2", cheat.victim, "it slept for a block too long");
+    }
     sleep_through(net, &ground, u32::from(DELAY));
     net.settle();
     for label in ["mallory-alice/RD1a", "bob-mallory/RD1b"] {
         net.height_of(label);
     }
     net.expect_settlement();
+}
+
+/// So many satoshis more than the usual fees may the penalties cost each victim: miners have to be won.
+fn may_pay(net: &mut Net, ground: &Ground, sat: u64) {
+    ground.cheats.iter().for_each(|cheat| net.allow_dust(cheat.victim, sat));
 }
 
 /// Mallory publishes the first state while all victims sleep for so many blocks.
@@ -101,6 +123,7 @@ fn breach_while_the_victims_close_waits(net: &mut Net) {
 fn second_stages_break_one_penalty_after_the_other(net: &mut Net) {
     let ground = Ground::new(net, &[WAYS[0]]);
     let (mallory, Cheat { victim, .. }) = (ground.mallory, ground.cheats[0]);
+    may_pay(net, &ground, 50_000);
     four_htlcs(net, &ground);
     net.mine(40);
     let old = ground.old(net, &ground.cheats[0], 4);
@@ -156,10 +179,11 @@ fn least_offered(net: &mut Net) -> u64 {
 }
 
 /// Miners hold the penalty back until eighteen blocks are left: it is split, so that one second stage cannot hold up the rest.
-#[scenario(formats = "static_remotekey anchors")]
+#[scenario(formats = "static_remotekey anchors", mutants = "never_splits_penalties split_does_not_outbid")]
 fn penalty_is_split_near_its_deadline(net: &mut Net) {
     let ground = Ground::new(net, &[WAYS[0], WAYS[3]]);
     ground.pay_together(net, 3);
+    may_pay(net, &ground, 50_000);
     lie(net, &ground, 3);
     net.mine(1);
     assert_eq!(penalties(net).len(), 2, "one for each channel");

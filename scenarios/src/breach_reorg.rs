@@ -48,6 +48,28 @@ fn breach_gives_way_to_another_commitment(net: &mut Net) {
     net.expect_settlement();
 }
 
+/// Both are honest: A closed alone with an HTLC pending, a reorganisation takes her commitment out, and B's stands there. Each takes
+/// what is its own of that one, R included.
+#[scenario(formats = "static_remotekey anchors", mutants = "reorgs_are_ignored")]
+fn commitment_gives_way_to_the_other_sides(net: &mut Net) {
+    let [alice, bob] = net.nodes(["alice", "bob"]);
+    let channel = net.open(alice, bob, Open::sat(CAPACITY).push_sat(CAPACITY / 2));
+    net.on_message(bob, alice, Kind::UpdateFulfillHtlc, Fault::Hold);
+    let payment = net.start_pay(alice, bob, AMOUNT);
+    net.run();
+    let other = net.state(bob, channel);
+    net.force_close(alice, channel);
+    net.mine(2);
+    net.height_of("HED2a");
+    net.unmine(2);
+    let other = net.past(other).transaction();
+    net.mine_these(vec![other]);
+    net.settle();
+    net.expect_success(payment);
+    assert!(net.height_of("HERD2b") > net.height_of("HE2b"));
+    net.expect_settlement();
+}
+
 /// The penalty was mined, and a reorganisation takes it out: Mallory's second stages stand in its place,
 /// and their outputs are taken instead.
 #[scenario(formats = "static_remotekey anchors", mutants = "reorgs_are_ignored")]

@@ -65,7 +65,7 @@ impl Ground {
             let channel = net.open(opener, acceptor, open.clone());
             cheats.push(Cheat { victim, channel, way: *way });
         }
-        may_lose(net, mallory);
+        net.dishonest(mallory);
         Self { mallory, cheats }
     }
 
@@ -122,11 +122,6 @@ impl Ground {
             "mallory began with {start} sat, put {opened} in, and ends with {end}"
         );
     }
-}
-
-/// The checks do not count a cheater's loss as one.
-pub(crate) fn may_lose(net: &mut Net, cheater: NodeRef) {
-    net.allow_dust(cheater, 200 * CAPACITY);
 }
 
 /// Mines this many blocks without any penalty: somebody pays the miners for that.

@@ -53,10 +53,11 @@ fn timeouts(net: &mut Net) -> Vec<Transaction> {
 /// no less than the batch paid, and is in the next blocks.
 #[scenario(mutants = "fees_fall_when_split")]
 fn double_spend_of_a_batch_resets_no_fee(net: &mut Net) {
-    let Expired { payments, claims, coins, .. } = expired(net, &[30_000, 40_000, 50_000], 1);
+    let Expired { nodes, payments, claims, coins, .. } = expired(net, &[30_000, 40_000, 50_000], 1);
     let batch = timeouts(net);
     assert_eq!((batch.len(), batch[0].input.len()), (1, 4));
-    net.mine_empty(18);
+    net.mine_empty(20);
+    net.dishonest(nodes[2]);
     let claim = net.build(&Spend::of(&claims[..1]).coins(&coins).fee(300));
     net.mine_these(vec![claim]);
     let waiting = timeouts(net);
@@ -103,6 +104,7 @@ fn replacement_cycling_of_a_timeout(net: &mut Net) {
 #[scenario(mutants = "ignores_preimages_in_mempool")]
 fn pinned_claim_gives_its_preimage_away(net: &mut Net) {
     let Expired { nodes: [_, _, carol], upstream, payments, claims, coins } = expired(net, &[50_000], 1);
+    net.dishonest(carol);
     let claim = net.build(&Spend::of(&claims).coins(&coins).fee(3_000));
     let waiting = timeouts(net);
     let claim_txid = net.replace(carol, waiting[0].compute_txid(), &claim);

@@ -1,6 +1,5 @@
 //! The seed's HTLC (四): A 0.4, B 0.5 and 0.1 locked for three days, closed by either side at every branch of the figures, and
 //! every penalty once that state is old. C1 is 0.5/0.5, C2 holds the HTLC, C3 is 0.4/0.6 as the seed's C3.
-use crate::cheat::may_lose;
 use leyden_harness::prelude::*;
 
 /// One bitcoin, in satoshis.
@@ -208,7 +207,7 @@ fn updated(net: &mut Net) -> (NodeRef, NodeRef, ChannelRef) {
 
 /// The holder publishes its old state `n`, with its second stages or without, and ends with nothing of the channel.
 fn lies(net: &mut Net, holder: NodeRef, channel: ChannelRef, n: u64, stages: bool) {
-    may_lose(net, holder);
+    net.dishonest(holder);
     let old = net.state_at(holder, channel, n);
     if stages {
         net.broadcast_with_second_stages(holder, old);

@@ -1,6 +1,7 @@
 //! What became of an HTLC in the end: claimed, returned, or neither; by the chain where its channel ended there with it, else
 //! by the wire. For the checks that ask it; it finds nothing broken itself.
-use super::replay::{How, HtlcRef, Replay, Way};
+use super::replay::{How, HtlcRef, Replay, Spend, Way};
+use bitcoin::OutPoint;
 
 /// How an HTLC ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,14 +34,28 @@ pub(super) fn fate(replay: &Replay, at: HtlcRef) -> Fate {
     };
     let Some(spend) = replay.beach.spend(&output) else { return Fate::Open };
     let taker = match Way::of_htlc(&spend.witness) {
+        // The HTLC transaction of a revoked commitment gains its holder nothing once it is punished.
+        Way::HtlcTimeout | Way::HtlcSuccess if is_punished(replay, spend) => 1 - landing.holder,
         Way::HtlcTimeout | Way::HtlcSuccess | Way::Owner => landing.holder,
         Way::WithPreimage | Way::AfterExpiry | Way::Penalty | Way::Strange => 1 - landing.holder,
     };
+    let penalty = Way::of_htlc(&spend.witness) == Way::Penalty || is_punished(replay, spend);
+    match on_the_wire(replay, at) {
+        // A lie brought it back; its end on the wire came long before.
+        before @ Fate::Claimed { .. } if penalty && taker == htlc.receiver() => return before,
+        Fate::Claimed { .. } | Fate::Returned | Fate::Trimmed | Fate::Absent | Fate::Open => {}
+    }
     if taker == htlc.receiver() {
         Fate::Claimed { height: spend.height }
     } else {
         Fate::Returned
     }
+}
+
+/// Whether the other end took the output of this HTLC transaction.
+fn is_punished(replay: &Replay, htlc: &Spend) -> bool {
+    let output = OutPoint::new(htlc.txid, htlc.input as u32);
+    replay.beach.spend(&output).is_some_and(|second| Way::of_delayed(&second.witness) == Way::Penalty)
 }
 
 fn on_the_wire(replay: &Replay, at: HtlcRef) -> Fate {

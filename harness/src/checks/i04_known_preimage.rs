@@ -1,7 +1,7 @@
 //! I4, a known preimage is used: who learned R from the HTLC that it passed on never fails the one it was offered, and
 //! claims that before it expires. R is learned from a message, from a block, or from a transaction in the mempool.
 use super::fate::{fate, Fate};
-use super::replay::{HtlcRef, Moment, Replay};
+use super::replay::{How, HtlcRef, Moment, Replay};
 use super::{Broken, Evidence};
 
 /// So many blocks a claim takes whose channel must be closed for it: the commitment, its HTLC transaction, and one to see R.
@@ -53,6 +53,8 @@ fn incoming(
 fn unused(replay: &Replay, at: HtlcRef, learned: Moment) -> Option<String> {
     let failed = replay.failbacks.iter().find(|failed| failed.incoming == at);
     match failed {
+        // Equal hashes: what the next hop itself refused is given back, though another HTLC showed R.
+        Some(_) if was_refused(replay, at) => return None,
         Some(failed) if failed.now.place > learned.place => return Some("failed".into()),
         Some(_) => return None, // given up before R was known: I5 asks whether it was right
         None => {}
@@ -67,6 +69,12 @@ fn unused(replay: &Replay, at: HtlcRef, learned: Moment) -> Option<String> {
         Fate::Returned => Some("lost".into()),
         Fate::Open => (replay.beach.height() >= expiry).then(|| "never claimed".into()),
     }
+}
+
+/// Whether the HTLC that it was passed on as was refused by who got it.
+fn was_refused(replay: &Replay, at: HtlcRef) -> bool {
+    let onward = replay.htlc(at).onward.map(|onward| replay.htlc(onward));
+    onward.is_some_and(|onward| onward.removal.is_some_and(|removal| removal.how == How::Failed))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //!   net.broadcast_with_second_stages(mallory, old);      // C3a now, HT3a.0 and HE3a.1 as soon as each is valid
 //!   net.mine(1);                                         // after each block the lab acts before any node sees the block
 //! ```
-use super::spend::Spend;
+use super::spend::{heaviest, Spend};
 use super::{ChannelRef, Coin, Net, NodeRef};
 use crate::transcript::Verdict;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
@@ -351,7 +351,7 @@ impl Net {
         let coin = place.and_then(|place| campaign.coins.get(place)).cloned();
         let feerate = self.world.feerate_of(node.0);
         let spend = Spend::of(group).coins(coin.as_slice());
-        let weight = self.build(&spend).weight().to_wu();
+        let weight = heaviest(&self.build(&spend));
         let tx = self.build(&spend.fee(feerate.fee(weight).get()));
         self.try_publish(node, &tx);
         campaign.published.retain(|tx| !outpoints(tx));

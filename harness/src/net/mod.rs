@@ -419,7 +419,9 @@ impl Net {
 
     /// Names what was broadcast, also if it was never mined.
     pub(crate) fn observe_broadcasts(&mut self) {
-        for block in self.world.ground().blocks().to_vec() {
+        let blocks = self.world.ground().blocks().to_vec();
+        self.names.foresee(&blocks);
+        for block in blocks {
             block.block.txdata.iter().for_each(|tx| self.names.observe(tx));
         }
         for (_, entry) in self.world.transcript().entries() {

@@ -114,6 +114,7 @@ impl Settlement {
             outside: BTreeMap::new(),
             unspent: BTreeMap::new(),
         };
+        names.foresee(blocks);
         for block in blocks {
             for tx in &block.block.txdata {
                 book.enter(tx, block.height.get(), names);

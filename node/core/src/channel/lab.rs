@@ -61,6 +61,11 @@ mutants! {
     FeesNeverRise,
     /// A claim that is rebuilt after a conflict begins with the fee of now, below what was offered before.
     FeesFallWhenSplit,
+    /// A penalty of several outputs stays one transaction near its deadline, for the cheater to hold up with any one of them (BOLT 5,
+    /// "Penalty Transaction Weight Calculation").
+    NeverSplitsPenalties,
+    /// What a penalty is split into does not pay more than the whole did: the mempool refuses it.
+    SplitDoesNotOutbid,
     /// Of equal HTLCs of a revoked state only one is kept for the penalty.
     KeepsOnlyOneOfEqualHtlcs,
     /// The acceptor of a channel changes its feerate too; a sound one leaves it to the opener (BOLT 2, `update_fee`).

@@ -87,6 +87,9 @@ impl OnChain {
         for (role, outpoints) in next.groups(waiting) {
             let mut claim = Claiming::new(next.take_number(), role, outpoints, env.height);
             claim.outbids = std::mem::take(&mut next.outbid);
+            if env.plants(Mutant::SplitDoesNotOutbid) {
+                claim.outbids = Sat::ZERO;
+            }
             next.build(base, env, &mut claim, out);
             next.claims.push(claim);
             out.save = true;
@@ -416,7 +419,7 @@ impl OnChain {
         };
         let doomed: Vec<Claiming> =
             self.claims.iter().filter(|claim| several(claim) && late(claim)).cloned().collect();
-        if doomed.is_empty() {
+        if doomed.is_empty() || env.plants(Mutant::NeverSplitsPenalties) {
             return;
         }
         self.outbid = doomed.iter().map(|claim| self.fee_of(claim)).fold(Sat::ZERO, Sat::saturating_add);
