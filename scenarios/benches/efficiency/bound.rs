@@ -11,14 +11,14 @@ use std::time::Duration;
 
 /// One curve operation each, in microseconds.
 pub struct Curve {
-    sign: f64,
-    verify: f64,
+    pub(super) sign: f64,
+    pub(super) verify: f64,
     recover: f64,
-    ecdh: f64,
-    base_multiply: f64,
-    multiply: f64,
-    tweak: f64,
-    revocation: f64,
+    pub(super) ecdh: f64,
+    pub(super) base_multiply: f64,
+    pub(super) multiply: f64,
+    pub(super) tweak: f64,
+    pub(super) revocation: f64,
 }
 
 /// Times each operation in the group of this round, under the name that [`Curve::between`] reads.

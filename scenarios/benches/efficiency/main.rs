@@ -6,6 +6,7 @@
 //! the invoice's signature.
 
 mod bound;
+mod enforcement;
 mod lane;
 
 use leyden as _; // the catalogue
@@ -47,7 +48,11 @@ fn main() {
         bound::calibrate(&mut criterion, round);
     }
     scenarios(&mut criterion);
+    let work = enforcement::time(&mut criterion);
+    let last = ROWS.len() as u32;
+    bound::calibrate(&mut criterion, last + 1);
     report();
+    enforcement::report(&work, last);
 }
 
 /// Payments in process, one at a time or as many at once as a channel holds. Only paying is timed, not the invoices.
