@@ -86,6 +86,16 @@ mod tests {
     }
 
     #[test]
+    fn a_second_stage_that_was_punished_is_no_return() {
+        let mut replay = paid_on();
+        let lie = land(&mut replay, 0, 0, 60);
+        mine(&mut replay, OutPoint::new(lie, 2), txid(2), 61, &[0, 71, 71, 0, 133]);
+        assert_eq!(check(&evidence_of(replay.clone())).len(), 1, "HT alone gives it back");
+        mine(&mut replay, OutPoint::new(txid(2), 0), txid(3), 62, &[71, 1, 77]);
+        assert_eq!(check(&evidence_of(replay)), []);
+    }
+
+    #[test]
     fn paid_on_the_chain_and_lost_there_is_broken() {
         let mut replay = replay();
         let (in_tx, out_tx) = (land(&mut replay, 0, 0, 60), land(&mut replay, 1, 0, 60));

@@ -17,7 +17,7 @@ mod tampering;
 pub use error::WorldError;
 pub use ground::Ground;
 pub use kind::Kind;
-pub use seat::{Notified, Offered};
+pub use seat::{Notified, Offered, Store};
 pub use tampering::{Fault, Moment};
 
 use crate::chain::ChainError;

@@ -47,7 +47,7 @@ impl Price {
             }
             Some(_) | None => asked.get(),
         };
-        let target = FeeratePerKw::new(rising).max(self.offered).max(self.to_outbid());
+        let target = FeeratePerKw::new(rising).max(self.offered).max(self.outbidding());
         match self.deadline {
             None if target > most => None,
             _ if most < MIN_FEERATE => None,
@@ -56,7 +56,7 @@ impl Price {
     }
 
     /// A replacement pays what it replaces paid, and its own relay (BIP 125, rules 3 and 4).
-    fn to_outbid(&self) -> FeeratePerKw {
+    fn outbidding(&self) -> FeeratePerKw {
         if self.outbids == Sat::ZERO {
             return FeeratePerKw::ZERO;
         }
