@@ -21,6 +21,7 @@ pub struct Work {
     runs: u64,
     openings: u64,
     signatures: u64,
+    htlc_signatures: u64,
     revocations: u64,
     offers: u64,
     closings: u64,
@@ -75,6 +76,8 @@ impl Work {
         let says = |message: &str| line.contains(&format!("──{message}"));
         self.openings += u64::from(says("open_channel"));
         self.signatures += u64::from(says("commitment_signed"));
+        let htlcs = line.split_once("commitment_signed (").and_then(|(_, rest)| rest.split(' ').next());
+        self.htlc_signatures += htlcs.and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
         self.revocations += u64::from(says("revoke_and_ack"));
         self.offers += u64::from(says("update_add_htlc"));
         self.closings += u64::from(says("closing_signed"));
@@ -86,17 +89,17 @@ impl Work {
     /// The least that this takes, in microseconds: both ends' parts of each.
     ///
     /// An opening: seven points a side, both first commitments derived by both, each signed and verified, the funding signed
-    /// and verified. A signature of a commitment: made, checked, its keys derived twice, and the HTLC's likewise on half of
-    /// them. A revocation: two multiplications. An offer: the onion made and peeled. What is handed to the chain: signed, and
+    /// and verified. A signature of a commitment: made, checked, its keys derived twice; each HTLC's made and checked. A revocation: two multiplications. An offer: the onion made and peeled. What is handed to the chain: signed, and
     /// verified by it.
     fn bound_micros(&self, curve: &Curve) -> f64 {
         let key_set = curve.revocation + 3.0 * curve.tweak;
         let both = curve.sign + curve.verify;
         let opening = 14.0 * curve.base_multiply + 4.0 * key_set + 3.0 * both;
-        let signature = 1.5 * both + 2.0 * key_set;
+        let signature = both + 2.0 * key_set;
         let offer = 2.0 * curve.ecdh + curve.base_multiply + curve.multiply;
         self.openings as f64 * opening
             + self.signatures as f64 * signature
+            + self.htlc_signatures as f64 * both
             + self.revocations as f64 * 2.0 * curve.base_multiply
             + self.offers as f64 * offer
             + (self.closings + self.spends) as f64 * both
