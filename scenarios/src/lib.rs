@@ -9,6 +9,7 @@ mod anchors;
 mod close;
 mod dust;
 mod failures;
+mod fee_coins;
 mod fees;
 mod lab;
 mod limits;

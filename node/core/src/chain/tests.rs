@@ -68,7 +68,7 @@ fn funded_at(coins: &[u64]) -> (Wallet, BlockHash) {
 
 fn fund(wallet: &mut Wallet, channel: ChannelId, sat: u64) -> Result<(Transaction, u32), FundingError> {
     let script = ScriptBuf::new_p2wsh(&bitcoin::WScriptHash::hash(&[9]));
-    wallet.fund(channel, script, Sat::new(sat), FeeratePerKw::new(253))
+    wallet.fund(channel, script, Sat::new(sat), FeeratePerKw::new(253), &[])
 }
 
 #[test]

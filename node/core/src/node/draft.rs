@@ -6,6 +6,7 @@ use crate::channel::{Command, Env};
 use crate::ids::{ChannelId, NodeId, PaymentHash};
 use crate::units::CommitmentNumber;
 use crate::wire::Message;
+use bitcoin::OutPoint;
 use std::collections::{BTreeSet, VecDeque};
 
 /// Everything that one event led to so far.
@@ -43,6 +44,16 @@ impl Draft {
     /// Tells a channel, later in this turn.
     pub(super) fn task(&mut self, channel: ChannelId, command: Command) {
         self.tasks.push_back(Task { channel, command });
+    }
+
+    /// Coins of the wallet that were given to other channels in this turn, and that these do not know of yet.
+    pub(super) fn given_coins(&self, asking: ChannelId) -> impl Iterator<Item = OutPoint> + '_ {
+        let given = self.tasks.iter().filter(move |task| task.channel != asking);
+        let given = given.filter_map(|task| match &task.command {
+            Command::FeeInputs { tx, .. } => Some(tx.input.iter().map(|input| input.previous_output)),
+            _ => None,
+        });
+        given.flatten()
     }
 }
 
