@@ -19,6 +19,7 @@ mod open;
 mod pay;
 mod prerequisites;
 mod reconnect;
+mod reorg;
 mod routes;
 mod seed;
 mod timeouts;

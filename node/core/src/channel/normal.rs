@@ -23,7 +23,9 @@ impl Normal {
         match input {
             Input::Message(message) => self.message(base, message, env, out),
             Input::Command(command) => self.command(base, command, env, out),
-            Input::BlockConnected { height, transactions } => self.on_block(base, *height, transactions, out),
+            Input::BlockConnected { height, transactions } => {
+                self.on_block(base, *height, transactions, env, out)
+            }
             Input::BlockDisconnected { height } => {
                 let mut next = self;
                 next.funded.unconfirm(*height, out);
@@ -119,13 +121,26 @@ impl Normal {
         base: &mut Base,
         height: BlockHeight,
         transactions: &[Confirmed],
+        env: &Env,
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
-        next.funded.confirm(height, transactions, out)?;
+        next.funded.confirm(height, transactions, env, out)?;
+        next.tell_place(height, env, out);
         match on_chain::spend_in(&next.funded, transactions) {
             Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, out)),
             None => Ok(Phase::Normal(next)),
+        }
+    }
+}
+
+impl Normal {
+    /// After a reorganisation the funding is mined again, maybe elsewhere: the channel has another short id from now on.
+    fn tell_place(&self, height: BlockHeight, env: &Env, out: &mut Out) {
+        let is_new = self.funded.place.is_some_and(|place| place.height == height);
+        let told = self.funded.short_channel_id().filter(|_| is_new);
+        if let Some(short_channel_id) = told.filter(|_| !env.plants(Mutant::KeepsOldShortChannelId)) {
+            out.effects.push(Effect::Ready { short_channel_id });
         }
     }
 }
