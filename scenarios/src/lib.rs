@@ -7,6 +7,7 @@ pub use leyden_harness::find;
 
 mod anchors;
 mod close;
+mod dangers;
 mod dust;
 mod failures;
 mod fee_coins;

@@ -169,14 +169,14 @@ impl Funded {
             Message::UpdateFailHtlc(message) => self.on_update_fail_htlc(message),
             Message::UpdateFailMalformedHtlc(message) => self.on_update_fail_malformed_htlc(message),
             Message::CommitmentSigned(message) => {
-                self.on_commitment_signed(message, signer, out)?;
+                self.on_commitment_signed(message, signer, env, out)?;
                 if env.plants(Mutant::ForwardBeforeIrrevocable) {
                     out.effects.extend(self.ledger.acknowledged().map(Effect::Received));
                 }
                 Ok(())
             }
             Message::RevokeAndAck(message) => self.on_revoke_and_ack(message, signer, out),
-            Message::UpdateFee(message) => self.on_update_fee(message, env),
+            Message::UpdateFee(message) => self.on_update_fee(message, &base.config, env),
             Message::Warning(_)
             | Message::Init(_)
             | Message::Error(_)
