@@ -11,11 +11,13 @@ pub mod checks;
 pub mod mutants;
 pub mod names;
 pub mod net;
+pub mod page;
 pub mod provision;
 pub mod report;
 pub mod run;
 pub mod settlement;
 pub mod snapshot;
+pub mod sweep;
 pub mod transcript;
 pub mod world;
 

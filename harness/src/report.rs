@@ -1,4 +1,4 @@
-//! The folder that a failing run leaves: transcript, ladder, settlement, node records, Core's log and data, and the command
+//! The folder that a failing run leaves: transcript, ladder, settlement, tree, page, node records, Core's log and data, and the command
 //! that repeats it. Failing to write it never hides the failure itself.
 use crate::net::Net;
 use crate::run::Run;
@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// Writes the folder below `keep`, or below the target folder. Where it is; nothing if it could not be written.
 pub fn leave(run: &Run, net: &mut Net, keep: Option<&Path>) -> Option<PathBuf> {
-    let name = format!("{}-{}-{}", run.scenario.name, run.world, run.seed);
+    let variant =
+        run.variant.as_ref().map_or_else(String::new, |variant| format!("-{}", plain(&variant.to_string())));
+    let name = format!("{}-{}-{}{variant}", run.scenario.name, run.world, run.seed);
     let folder = keep.map_or_else(default_place, Path::to_path_buf).join(name);
     match write(run, net, &folder) {
         Ok(()) => Some(folder),
@@ -34,6 +36,10 @@ fn write(run: &Run, net: &mut Net, folder: &Path) -> io::Result<()> {
     fs::write(folder.join("transcript.txt"), &run.transcript)?;
     fs::write(folder.join("ladder.txt"), &run.ladder)?;
     fs::write(folder.join("settlement.txt"), run.settlement.to_string())?;
+    fs::write(folder.join("tree.txt"), &run.tree)?;
+    if let Some(page) = &run.page {
+        fs::write(folder.join("page.html"), page)?;
+    }
     if !run.passed() {
         fs::write(folder.join("failure.txt"), run.failure())?;
     }
@@ -59,10 +65,12 @@ fn write_records(net: &mut Net, node: usize, folder: &Path) -> io::Result<()> {
 
 /// The key's words with nothing in them that a file system minds.
 fn file_name(key: &RecordKey) -> String {
-    let words = format!("{key:?}");
-    let plain: String =
-        words.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
-    plain.trim_matches('-').to_lowercase()
+    plain(&format!("{key:?}")).trim_matches('-').to_lowercase()
+}
+
+/// Letters and digits stay, all else is a dash.
+fn plain(words: &str) -> String {
+    words.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect()
 }
 
 fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {

@@ -1,9 +1,11 @@
 //! One run of one scenario in one world: sets it up, catches its failure, gathers what is to be shown, leaves the folder.
 use crate::catalogue::Scenario;
 use crate::net::Net;
+use crate::page;
 use crate::report;
-use crate::settlement::Settlement;
+use crate::settlement::{Settlement, Tree};
 use crate::snapshot::SnapshotMode;
+use crate::sweep::{judge, Shape, Variant};
 use crate::world::{WorldError, WorldKind};
 use leyden_core::channel::Mutant;
 use std::cell::RefCell;
@@ -24,6 +26,10 @@ pub struct Options {
     pub keep: Option<PathBuf>,
     /// What a difference to the snapshot does.
     pub snapshots: SnapshotMode,
+    /// What is done to the scenario that its script does not know of.
+    pub variant: Option<Variant>,
+    /// Whether to write the page, and to ask the nodes for their balances at each block for it.
+    pub page: bool,
     /// The bug planted in the nodes: then the run is to fail, leaves no folder unless asked to, and writes no snapshot.
     pub mutant: Option<Mutant>,
 }
@@ -31,7 +37,8 @@ pub struct Options {
 impl Options {
     /// This world, seed 0, nothing kept, snapshots through insta: what tests want.
     pub fn in_world(world: WorldKind) -> Self {
-        Self { world, seed: 0, keep: None, snapshots: SnapshotMode::Insta, mutant: None }
+        let snapshots = SnapshotMode::Insta;
+        Self { world, seed: 0, keep: None, snapshots, variant: None, page: false, mutant: None }
     }
 }
 
@@ -82,6 +89,8 @@ pub struct Run {
     pub world: WorldKind,
     /// From which seed.
     pub seed: u64,
+    /// What was done to it.
+    pub variant: Option<Variant>,
     /// The bug that was planted.
     pub mutant: Option<Mutant>,
     /// How it ended.
@@ -94,6 +103,12 @@ pub struct Run {
     pub transcript: String,
     /// As a ladder.
     pub ladder: String,
+    /// The transactions of each channel.
+    pub tree: String,
+    /// Its blocks, messages and past states: what a sweep varies.
+    pub shape: Shape,
+    /// The page, if it was asked for.
+    pub page: Option<String>,
     /// By the wall clock, start and end of Core included.
     pub elapsed: Duration,
     /// What was left, if anything was.
@@ -108,8 +123,13 @@ impl Run {
 
     /// The command that repeats it.
     pub fn command(&self) -> String {
+        let variant =
+            self.variant.as_ref().map_or_else(String::new, |variant| format!(" --variant {variant}"));
         let mutant = self.mutant.map_or_else(String::new, |mutant| format!(" --mutant {mutant}"));
-        format!("cargo leyden run {} --world {} --seed {}{mutant}", self.scenario.name, self.world, self.seed)
+        format!(
+            "cargo leyden run {} --world {} --seed {}{variant}{mutant}",
+            self.scenario.name, self.world, self.seed
+        )
     }
 
     /// Why it failed, for a person: message, place, folder, command. Empty if it passed.
@@ -149,44 +169,102 @@ fn quiet_hook() {
     });
 }
 
-/// Runs a scenario. An error means that the world could not be set up, which is no verdict on the scenario.
+/// Runs a scenario. An error means that the world could not be set up, which is no verdict on the scenario. A variant is held
+/// against the run without it, which is made first.
 pub fn run(scenario: &'static Scenario, options: &Options) -> Result<Run, WorldError> {
+    if options.variant.is_none() {
+        return run_against(scenario, options, None, false);
+    }
+    let happy = Options { variant: None, page: false, keep: None, ..options.clone() };
+    let base = run_against(scenario, &happy, None, true)?;
+    run_against(scenario, options, Some(&base), false)
+}
+
+/// The same; a variant is held against this run without it. A `lean` run that passes leaves out what only people read.
+pub(crate) fn run_against(
+    scenario: &'static Scenario,
+    options: &Options,
+    base: Option<&Run>,
+    lean: bool,
+) -> Result<Run, WorldError> {
     quiet_hook();
     let started = Instant::now();
-    let snapshots = if options.mutant.is_some() { SnapshotMode::Compare } else { options.snapshots };
-    let mut net = Net::new(scenario, options.world, options.seed, snapshots, options.mutant)?;
+    let mut net = Net::new(scenario, options)?;
+    net.plan_cut();
     let outcome = attempt(|| {
         (scenario.function)(&mut net);
         if !net.has_expected() {
             net.expect_settlement();
         }
     });
-    // After a failure inside the world even looking at it may fail.
-    let mut gathered = (Settlement::default(), String::new(), String::new());
-    let gathering = attempt(|| gathered = (net.settlement(), net.transcript(), net.ladder()));
-    let outcome = if outcome == Outcome::Passed { gathering } else { outcome };
-    let cause = cause(&outcome, &net);
-    let (settlement, transcript, ladder) = gathered;
+    // A payment may fail when a link breaks under it: then the script's expectations are void, but not what is due to everybody.
+    let excused = net.probe.cuts() && net.a_payment_failed() && net.noticed().is_none();
+    let outcome = match outcome {
+        Outcome::Failed { .. } if excused => attempt(|| {
+            net.settle();
+            net.expect_settlement();
+        }),
+        other => other,
+    };
     let mut run = Run {
         scenario,
         world: options.world,
         seed: options.seed,
+        variant: options.variant.clone(),
         mutant: options.mutant,
         outcome,
-        cause,
-        settlement,
-        transcript,
-        ladder,
+        cause: None,
+        settlement: Settlement::default(),
+        transcript: String::new(),
+        ladder: String::new(),
+        tree: String::new(),
+        shape: Shape::default(),
+        page: None,
         elapsed: Duration::ZERO,
         folder: None,
     };
+    gather(&mut run, &mut net, lean);
+    if let (Some(base), true) = (base, run.passed()) {
+        run.outcome = judge(&net, base, &run);
+        if !run.passed() {
+            gather(&mut run, &mut net, false);
+        }
+    }
+    run.cause = run.cause.or_else(|| cause(&run.outcome, &net));
+    // Twice, so that the page and the folder can say how long it took.
+    run.elapsed = started.elapsed();
     let told = !run.passed() && options.mutant.is_none();
+    if options.page || told {
+        // A failure of the page must not hide the scenario's own.
+        let mut text = None;
+        attempt(|| text = Some(page::render(&run, &mut net)));
+        run.page = text;
+    }
     if told || options.keep.is_some() {
         run.folder = report::leave(&run, &mut net, options.keep.as_deref());
     }
     drop(net);
     run.elapsed = started.elapsed();
     Ok(run)
+}
+
+/// What is to be shown. After a failure inside the world even looking at it may fail.
+/// A lean run that passed shows nothing.
+fn gather(run: &mut Run, net: &mut Net, lean: bool) {
+    let passed = run.passed();
+    let gathering = attempt(|| {
+        run.settlement = net.settlement();
+        run.shape = net.shape();
+        if lean && passed {
+            return;
+        }
+        run.transcript = net.transcript();
+        run.ladder = net.ladder();
+        run.tree = Tree(&run.settlement).to_string();
+    });
+    if run.passed() {
+        run.outcome = gathering;
+    }
 }
 
 /// What noticed a failure: the net knows of checks and snapshots, the place tells a panic of the core from a step that failed.

@@ -3,11 +3,17 @@
 
 mod describe;
 mod ladder;
+mod steps;
+mod turns;
+
+pub use steps::{Deed, Step};
+pub use turns::{Cause, Happened, Turn};
 
 use crate::names::Names;
 use bitcoin::{Transaction, Txid};
 use leyden_core::node::{Notice, RecordKey};
 use leyden_core::units::Timestamp;
+use std::collections::BTreeMap;
 
 /// One thing that happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,6 +91,8 @@ impl Verdict {
 #[derive(Clone, Default, Debug)]
 pub struct Transcript {
     entries: Vec<(Timestamp, Entry)>,
+    /// Never written out.
+    turns: Vec<Turn>,
 }
 
 impl Transcript {
@@ -96,6 +104,19 @@ impl Transcript {
     /// Everything, in order.
     pub fn entries(&self) -> &[(Timestamp, Entry)] {
         &self.entries
+    }
+
+    /// The party that first handed each transaction to the chain, which took it or had it.
+    pub fn first_broadcasts(&self, names: &Names) -> BTreeMap<Txid, usize> {
+        let mut first = BTreeMap::new();
+        for (_, entry) in &self.entries {
+            if let Entry::Broadcast { node, tx, verdict: Verdict::Taken | Verdict::There } = entry {
+                if let Some(party) = names.node_party(*node) {
+                    first.entry(tx.compute_txid()).or_insert(party);
+                }
+            }
+        }
+        first
     }
 
     /// One line each; a run of empty blocks, and the nodes' notes of their heights between, is one line.

@@ -95,6 +95,7 @@ const CLOSING_SIGNATURE: usize = 2 + 32 + 8;
 fn high_s_in_commitment_signed(net: &mut Net) {
     let [mallory, bob] = net.nodes(["mallory", "bob"]);
     let channel = net.open(mallory, bob, Open::sat(1_000_000).push_sat(400_000));
+    net.dishonest(mallory);
     let high = Fault::Rewrite("a high S", |bytes| raise(bytes, COMMITMENT_SIGNATURE));
     net.next_messages(mallory, bob, Kind::CommitmentSigned, 1, high);
     net.update_fee(mallory, channel, 2_000);
@@ -109,6 +110,7 @@ fn high_s_in_commitment_signed(net: &mut Net) {
 fn high_s_in_closing_signed(net: &mut Net) {
     let [mallory, bob] = net.nodes(["mallory", "bob"]);
     let channel = net.open(mallory, bob, Open::sat(1_000_000).push_sat(400_000));
+    net.dishonest(mallory);
     let high = Fault::Rewrite("a high S", |bytes| raise(bytes, CLOSING_SIGNATURE));
     net.next_messages(mallory, bob, Kind::ClosingSigned, 1, high);
     net.close(bob, channel);

@@ -17,12 +17,14 @@ fn pending(net: &mut Net) -> ([NodeRef; 3], ChannelRef, Payment) {
 }
 
 /// Alice closes alone with the HTLC that she offered pending (C); it expires, she takes it back (HT) and sweeps that (HTRD).
-#[scenario(formats = "static_remotekey anchors")]
+/// None of them comes too early for the chain.
+#[scenario(formats = "static_remotekey anchors", mutants = "sweeps_too_early no_timeout_on_chain")]
 fn offered_times_out_on_own_commitment(net: &mut Net) {
     let ([alice, ..], channel, _) = pending(net);
     net.force_close(alice, channel);
     net.mine(LONG);
     net.settle();
+    assert!(!net.transcript().contains("refused, "), "the chain takes whatever alice broadcasts");
     net.expect_settlement();
 }
 

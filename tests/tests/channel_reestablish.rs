@@ -4,8 +4,8 @@ mod pair;
 
 use leyden_core::channel::*;
 use leyden_core::tx::{ChannelType, Side};
-use leyden_core::units::FeeratePerKw;
-use leyden_core::wire::{ChannelReestablish, Message, TlvRecord};
+use leyden_core::units::{FeeratePerKw, Msat};
+use leyden_core::wire::{ChannelReestablish, ErrorMessage, Message, TlvRecord};
 use pair::drive::*;
 use pair::*;
 use proptest::prelude::*;
@@ -302,7 +302,8 @@ fn a_second_channel_reestablish_is_out_of_order() {
 #[test]
 fn n51_numbers_that_cannot_be_fail_the_channel() {
     // A has commitment 2 and revoked two; so has B.
-    let wrong: [(&str, fn(&mut ChannelReestablish)); 7] = [
+    type Change = fn(&mut ChannelReestablish);
+    let wrong: [(&str, Change); 7] = [
         ("next_commitment_number 0", |message| message.next_commitment_number = 0),
         ("next_commitment_number 2", |message| message.next_commitment_number = 2),
         ("next_commitment_number 4", |message| message.next_commitment_number = 4),
@@ -342,6 +343,18 @@ fn n51_a_peer_on_the_chain_and_one_that_forgot_the_channel_fail_it() {
 }
 
 #[test]
+fn an_acceptor_forgets_an_unfunded_channel_that_its_opener_forgot() {
+    for push in [0, 1_000] {
+        let mut pair = Pair::funded(Setup { push: Msat::new(push), ..Setup::default() });
+        pair.cut();
+        let (channel_id, data) = (pair.channel(B).id(), b"no such channel".to_vec());
+        pair.receive(B, Message::Error(ErrorMessage { channel_id, data }));
+        assert_eq!(pair.channel(B).is_done(), push == 0, "what is ours is not given up");
+        assert_eq!(pair.broadcasts(B).is_empty(), push == 0);
+    }
+}
+
+#[test]
 fn n52_a_side_that_lost_states_waits_for_its_peer() {
     let mut pair = traded();
     let old = pair.a.saved.clone();
@@ -369,7 +382,7 @@ fn n52_a_side_that_lost_states_waits_for_its_peer() {
     pair.command(A, Command::Commit).unwrap();
     let channel_id = pair.channel(A).id();
     let data = b"your fault".to_vec();
-    pair.receive(A, Message::Error(leyden_core::wire::ErrorMessage { channel_id, data }));
+    pair.receive(A, Message::Error(ErrorMessage { channel_id, data }));
     assert_eq!((pair.channel(A).phase(), pair.broadcasts(A)), ("fallen behind", Vec::new()));
     // The peer closes with its newest, and A sees it.
     let (role, commitment) = pair.broadcasts(B).remove(0);

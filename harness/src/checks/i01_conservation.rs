@@ -3,7 +3,11 @@ use super::{Broken, Evidence};
 use leyden_core::units::Sat;
 
 /// Sums both sides.
-pub(super) fn check(evidence: &Evidence) -> Result<(), Broken> {
+pub(super) fn check(evidence: &Evidence) -> Vec<Broken> {
+    sums(evidence).err().into_iter().collect()
+}
+
+fn sums(evidence: &Evidence) -> Result<(), Broken> {
     let settlement = &evidence.settlement;
     let total = |amounts: &mut dyn Iterator<Item = Sat>| {
         amounts.fold(0u128, |sum, amount| sum + u128::from(amount.get()))
@@ -46,12 +50,12 @@ mod tests {
 
     #[test]
     fn wallets_fees_and_left_overs_make_up_the_start() {
-        assert_eq!(check(&evidence(600)), Ok(()));
+        assert_eq!(check(&evidence(600)), []);
     }
 
     #[test]
     fn a_satoshi_too_much_is_broken() {
-        let broken = check(&evidence(601)).unwrap_err();
+        let broken = check(&evidence(601)).remove(0);
         assert_eq!(broken.amount.get(), 1000);
         assert_eq!(
             broken.to_string(),

@@ -1,5 +1,5 @@
 //! A channel as the chain and the parties' seeds show it: reads a commitment transaction back into state, holder and outputs.
-use super::{End, NodeParty, Stage, State};
+use super::{End, Ending, NodeParty, Stage, State};
 use bitcoin::{OutPoint, ScriptBuf, Transaction};
 use leyden_core::keys::{derive_public_key, derive_revocation_public_key, Basepoints, ChannelKeys};
 use leyden_core::tx::{
@@ -74,10 +74,15 @@ impl NamedChannel {
     }
 
     /// The commitment that this spend of the funding is; nothing if it is a closing transaction.
-    pub(super) fn read_commitment(&self, tx: &Transaction) -> Option<ReadCommitment> {
+    /// Equal HTLCs are told apart by what `ends` says of each output's end.
+    pub(super) fn read_commitment(
+        &self,
+        tx: &Transaction,
+        ends: &dyn Fn(u32) -> Ending,
+    ) -> Option<ReadCommitment> {
         let [opener, acceptor] = &self.basepoints;
         let number = decode_commitment_number(tx, &opener.payment, &acceptor.payment)?;
-        let readings = [End::Opener, End::Acceptor].map(|holder| self.read_as(tx, number, holder));
+        let readings = [End::Opener, End::Acceptor].map(|holder| self.read_as(tx, number, holder, ends));
         let [as_opener, as_acceptor] = readings;
         // Each side's keys fit only its own commitment; with both balances trimmed the anchors do not tell, HTLCs would.
         let own = |reading: &ReadCommitment| {
@@ -90,16 +95,28 @@ impl NamedChannel {
         Some(if own(&as_opener) >= own(&as_acceptor) { as_opener } else { as_acceptor })
     }
 
-    fn read_as(&self, tx: &Transaction, number: CommitmentNumber, holder: End) -> ReadCommitment {
+    fn read_as(
+        &self,
+        tx: &Transaction,
+        number: CommitmentNumber,
+        holder: End,
+        ends: &dyn Fn(u32) -> Ending,
+    ) -> ReadCommitment {
         let expected = self.expected(number, holder);
-        let stages: Vec<Option<Stage>> = tx.output.iter().map(|output| expected.stage(output)).collect();
-        let several = stages.iter().filter(|stage| stage.is_none()).count() > 1;
-        let mut htlcs = 0..;
-        let outputs = (0u32..).zip(stages).map(|(vout, stage)| {
-            let stage = stage.unwrap_or_else(|| Stage::Htlc(htlcs.next().filter(|_| several)));
-            (vout, stage)
-        });
-        let outputs = outputs.collect();
+        let mut htlcs = Vec::new();
+        let mut outputs = Vec::new();
+        for (vout, output) in (0u32..).zip(&tx.output) {
+            match expected.stage(output) {
+                Some(stage) => outputs.push((vout, stage)),
+                None => htlcs.push((output.value, ends(vout), vout)),
+            }
+        }
+        htlcs.sort();
+        let several = htlcs.len() > 1;
+        let places = (0u32..).zip(htlcs);
+        outputs
+            .extend(places.map(|(place, (_, _, vout))| (vout, Stage::Htlc(Some(place).filter(|_| several)))));
+        outputs.sort_by_key(|(vout, _)| *vout);
         ReadCommitment { state: State { number: number.get() + 1, holder }, outputs }
     }
 

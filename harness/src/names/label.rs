@@ -181,8 +181,10 @@ impl Label {
         Self { channel, seed: seed_name(prefix, state, place), bolt, by, opener_pays: false }
     }
 
-    /// One transaction may claim several outputs: the first gives its channel and owner, all give it their names.
-    pub(super) fn joined(labels: Vec<Label>) -> Option<Label> {
+    /// One transaction may claim several outputs: the first gives its channel and owner, all give it their names. In the order of
+    /// the names: that of the inputs follows from keys.
+    pub(super) fn joined(mut labels: Vec<Label>) -> Option<Label> {
+        labels.sort_by(|one, other| one.seed.cmp(&other.seed));
         let mut labels = labels.into_iter();
         let mut first = labels.next()?;
         for label in labels {

@@ -18,10 +18,12 @@ use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use leyden_core::chain::wallet_scripts;
 use leyden_core::ids::ChannelId;
 use leyden_core::keys::NodeSeed;
+use leyden_core::node::NewBlock;
 use leyden_core::tx::funding_script;
 use leyden_core::units::Sat;
 use secp256k1::PublicKey;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// So many scripts of a wallet are watched at first, and always so many beyond the last one used.
 const SCRIPT_WINDOW: u32 = 6;
@@ -122,6 +124,10 @@ struct Owner {
     index: u32,
 }
 
+/// How an output ended: the height, and the lengths of the witness's elements. The order of equal HTLC outputs in a commitment
+/// follows from keys; by how they ended they are told apart the same way in every run.
+type Ending = Option<(u32, Vec<usize>)>;
+
 /// Everything that has a name.
 #[derive(Default)]
 pub struct Names {
@@ -131,9 +137,22 @@ pub struct Names {
     channels: Vec<NamedChannel>,
     outputs: BTreeMap<OutPoint, Known>,
     labels: BTreeMap<Txid, Label>,
+    endings: BTreeMap<OutPoint, (u32, Vec<usize>)>,
 }
 
 impl Names {
+    /// Looks ahead: how each output of these blocks ended.
+    pub fn foresee(&mut self, blocks: &[Arc<NewBlock>]) {
+        self.endings.clear();
+        for block in blocks {
+            for input in block.block.txdata.iter().skip(1).flat_map(|tx| &tx.input) {
+                // A signature is now and then a byte shorter.
+                let lengths = input.witness.iter().map(|element| element.len().min(65)).collect();
+                self.endings.insert(input.previous_output, (block.height.get(), lengths));
+            }
+        }
+    }
+
     /// Adds a party; a node's wallet scripts follow from its seed. Its number.
     pub fn add_party(&mut self, party: Party) -> usize {
         self.parties.push(party);
@@ -314,7 +333,8 @@ impl Names {
     /// A commitment or a closing transaction.
     fn observe_funding_spend(&mut self, channel: usize, txid: Txid, tx: &Transaction) -> Label {
         let named = &self.channels[channel];
-        let Some(commitment) = named.read_commitment(tx) else {
+        let ending = |vout| self.endings.get(&OutPoint::new(txid, vout)).cloned();
+        let Some(commitment) = named.read_commitment(tx, &ending) else {
             return Label::closing(channel, named.opener);
         };
         let state = commitment.state;

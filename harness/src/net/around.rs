@@ -5,6 +5,10 @@ use leyden_core::channel::{Mutant, MIN_FEERATE};
 use leyden_core::node::Command;
 use leyden_core::units::FeeratePerKw;
 
+/// What a node had saved at one time.
+#[derive(Clone)]
+pub struct Backup(crate::world::Store);
+
 impl Net {
     /// From now on every node is told this feerate, in sat per 1000 weight: a spike, an absurd one, or with 0 the lowest there is.
     /// A node acts on it at its next event.
@@ -62,6 +66,22 @@ impl Net {
         self.run();
     }
 
+    /// A copy of all that the node has saved so far.
+    pub fn backup(&self, node: NodeRef) -> Backup {
+        Backup(self.world.records(node.0).clone())
+    }
+
+    /// The node's disk is lost, and it starts again from this copy. Its newest states are gone, and it does not know.
+    #[track_caller]
+    pub fn restart_from(&mut self, node: NodeRef, backup: &Backup) {
+        let restarted = self.world.restart_from(node.0, backup.0.clone());
+        self.need(restarted);
+        for channel in self.network.clone() {
+            self.done(node, Command::LearnChannel(channel));
+        }
+        self.run();
+    }
+
     /// If the run plants a bug, this node carries it, and no other that is not named like this. Without any such word all carry
     /// it: a cheater is a stock node too.
     pub fn mutate(&mut self, node: NodeRef) {
@@ -70,6 +90,7 @@ impl Net {
 
     /// The node is an adversary from now on: it breaks this one rule in every run, and carries no planted bug.
     pub fn deviate(&mut self, node: NodeRef, rule: Mutant) {
+        self.dishonest(node);
         self.world.deviate(node.0, rule);
     }
 }

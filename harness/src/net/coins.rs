@@ -115,6 +115,7 @@ impl Net {
         let result = self.world.mine_these(transactions);
         self.need(result);
         self.after_block();
+        self.mined();
     }
 
     /// Whether the best chain holds this transaction, and at which height.

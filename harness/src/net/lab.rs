@@ -7,7 +7,7 @@
 //!   net.broadcast_with_second_stages(mallory, old);      // C3a now, HT3a.0 and HE3a.1 as soon as each is valid
 //!   net.mine(1);                                         // after each block the lab acts before any node sees the block
 //! ```
-use super::spend::Spend;
+use super::spend::{heaviest, Spend};
 use super::{ChannelRef, Coin, Net, NodeRef};
 use crate::transcript::Verdict;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
@@ -163,6 +163,9 @@ impl Net {
         let what = if revoked { "the revoked" } else { "its newest" };
         let text = format!("{name} publishes {what} C{}{letter} of {title}", old.number);
         self.note(text);
+        if revoked {
+            self.dishonest(node);
+        }
         self.publish(node, &tx);
         let lie = Lie { state: old, revoked, txid };
         self.lab.lies.push(lie);
@@ -183,8 +186,7 @@ impl Net {
         }
         let feerate = u64::from(self.world.feerate_of(node.0).get());
         // An HTLC input with its output is below 1000 weight; four times that leaves room to replace.
-        let value = (5_000 + feerate * 4 * (count as u64 + 1)).into();
-        let value = bitcoin::Amount::from(leyden_core::units::Sat::new(value).to_amount());
+        let value = Sat::new(5_000 + feerate * 4 * (count as u64 + 1)).to_amount();
         let owner = self.name(node).to_string();
         let mut coins = Vec::new();
         for _ in 0..count {
@@ -217,6 +219,13 @@ impl Net {
     pub fn try_publish(&mut self, node: NodeRef, tx: &Transaction) -> Verdict {
         let verdicts = self.world.publish(node.0, std::slice::from_ref(tx));
         self.need(verdicts).pop().unwrap_or(Verdict::There)
+    }
+
+    /// Hands in several together, parents first: the last pays for those before it. The verdict on each.
+    #[track_caller]
+    pub fn publish_package(&mut self, node: NodeRef, transactions: &[Transaction]) -> Vec<Verdict> {
+        let verdicts = self.world.publish(node.0, transactions);
+        self.need(verdicts)
     }
 
     /// Hands in a transaction that takes the place of `replaced` in the mempool.
@@ -261,7 +270,7 @@ impl Net {
 
     /// A block was mined: first the lab acts, then the nodes see it.
     #[track_caller]
-    pub(super) fn after_block(&mut self) {
+    pub(crate) fn after_block(&mut self) {
         if !self.lab.campaigns.is_empty() {
             self.read_block();
             self.act();
@@ -342,7 +351,7 @@ impl Net {
         let coin = place.and_then(|place| campaign.coins.get(place)).cloned();
         let feerate = self.world.feerate_of(node.0);
         let spend = Spend::of(group).coins(coin.as_slice());
-        let weight = self.build(&spend).weight().to_wu();
+        let weight = heaviest(&self.build(&spend));
         let tx = self.build(&spend.fee(feerate.fee(weight).get()));
         self.try_publish(node, &tx);
         campaign.published.retain(|tx| !outpoints(tx));

@@ -32,15 +32,16 @@ pub use route::Route;
 pub use spend::Spend;
 
 use crate::catalogue::Scenario;
+use crate::checks::Excuse;
 use crate::names::{Names, NodeParty, Party};
-use crate::run::Cause;
+use crate::run::{Cause, Options};
 use crate::settlement::{grouped, Settlement};
 use crate::snapshot::SnapshotMode;
+use crate::sweep::Probe;
 use crate::world::{Ground, Offered, World, WorldError, WorldKind, FEERATE};
 use bitcoin::hashes::{sha256, Hash, HashEngine};
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut, Txid};
 use lab::Lab;
-use leyden_core::channel::Mutant;
 use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{BalanceInfo, Command, CommandError, KnownChannel, NodeConfig, Notice, Reply};
@@ -74,6 +75,10 @@ struct NodeData {
     config: NodeConfig,
     /// Kept for nothing but the settlement: dust that the scenario lets it burn.
     allowed_dust: u64,
+    /// The checks do not hold for it.
+    dishonest: bool,
+    /// What it may pay the miners, if the scenario says.
+    fee_budget: Option<Sat>,
 }
 
 /// The handle.
@@ -84,6 +89,7 @@ pub struct Net {
     seed: u64,
     scenario: &'static Scenario,
     snapshots: SnapshotMode,
+    pub(crate) probe: Probe,
     start_coins: u64,
     nodes: Vec<NodeData>,
     channels: Vec<ChannelData>,
@@ -97,6 +103,8 @@ pub struct Net {
     notices_read: usize,
     /// The highest feerate that the scenario asked for, in sat per 1000 weight.
     highest_feerate: u32,
+    /// Checks that the scenario expects to fail.
+    excuses: Vec<Excuse>,
     expected: bool,
     /// The check or snapshot that ended the run.
     noticed: Option<Cause>,
@@ -104,15 +112,12 @@ pub struct Net {
 
 impl Net {
     /// An empty net for one run.
-    pub(crate) fn new(
-        scenario: &'static Scenario,
-        kind: WorldKind,
-        seed: u64,
-        snapshots: SnapshotMode,
-        mutant: Option<Mutant>,
-    ) -> Result<Self, WorldError> {
+    pub(crate) fn new(scenario: &'static Scenario, options: &Options) -> Result<Self, WorldError> {
+        let (kind, seed) = (options.world, options.seed);
+        // A planted bug writes no snapshot.
+        let snapshots = if options.mutant.is_some() { SnapshotMode::Compare } else { options.snapshots };
         let mut world = World::new(Ground::new(kind)?);
-        world.plant(mutant);
+        world.plant(options.mutant);
         Ok(Self {
             world,
             names: Names::default(),
@@ -120,6 +125,7 @@ impl Net {
             seed,
             scenario,
             snapshots,
+            probe: Probe::new(options),
             start_coins: START_COINS,
             nodes: Vec::new(),
             channels: Vec::new(),
@@ -131,6 +137,7 @@ impl Net {
             resolved: BTreeSet::new(),
             notices_read: 0,
             highest_feerate: FEERATE.get(),
+            excuses: Vec::new(),
             expected: false,
             noticed: None,
         })
@@ -186,7 +193,14 @@ impl Net {
         let node = NodeParty { seed: seed.clone(), to_self_delay };
         let party = self.names.add_party(Party { name: name.into(), node: Some(node) });
         let number = self.world.add_node(name, seed, config.clone());
-        self.nodes.push(NodeData { name: name.into(), party, config, allowed_dust: 0 });
+        self.nodes.push(NodeData {
+            name: name.into(),
+            party,
+            config,
+            allowed_dust: 0,
+            dishonest: false,
+            fee_budget: None,
+        });
         let known = self.network.clone();
         for channel in known {
             self.done(NodeRef(number), Command::LearnChannel(channel));
@@ -314,6 +328,7 @@ impl Net {
             let result = self.world.mine(wanted);
             self.need(result);
             self.after_block();
+            self.mined();
         }
     }
 
@@ -360,7 +375,7 @@ impl Net {
     }
 
     #[track_caller]
-    fn need<T, E: Display>(&self, result: Result<T, E>) -> T {
+    pub(crate) fn need<T, E: Display>(&self, result: Result<T, E>) -> T {
         match result {
             Ok(value) => value,
             Err(error) => panic!("{error}"),
@@ -387,7 +402,9 @@ impl Net {
     /// The settlement as the chain has it now.
     pub fn settlement(&mut self) -> Settlement {
         let lines = self.payment_lines();
-        Settlement::read(self.world.ground().blocks(), &mut self.names, lines)
+        let mut settlement = Settlement::read(self.world.ground().blocks(), &mut self.names, lines);
+        settlement.publish(&self.world.transcript().first_broadcasts(&self.names));
+        settlement
     }
 
     /// The check or snapshot that found something wrong, if one did.
@@ -401,8 +418,10 @@ impl Net {
     }
 
     /// Names what was broadcast, also if it was never mined.
-    fn observe_broadcasts(&mut self) {
-        for block in self.world.ground().blocks().to_vec() {
+    pub(crate) fn observe_broadcasts(&mut self) {
+        let blocks = self.world.ground().blocks().to_vec();
+        self.names.foresee(&blocks);
+        for block in blocks {
             block.block.txdata.iter().for_each(|tx| self.names.observe(tx));
         }
         for (_, entry) in self.world.transcript().entries() {

@@ -89,7 +89,12 @@ impl Net {
     /// The same, but stops when the funding transaction is in the mempool.
     #[track_caller]
     pub fn open_unconfirmed(&mut self, opener: NodeRef, acceptor: NodeRef, open: Open) -> ChannelRef {
-        match self.try_open(opener, acceptor, open) {
+        let mut tried = self.try_open(opener, acceptor, open.clone());
+        if tried.is_err() && self.probe.cuts() {
+            // A link that breaks under an opening ends it (BOLT 2): its owner asks once more.
+            tried = self.try_open(opener, acceptor, open);
+        }
+        match tried {
             Ok(channel) => channel,
             Err(why) => {
                 panic!("{} and {} cannot open a channel: {why}", self.name(opener), self.name(acceptor))
@@ -242,6 +247,16 @@ impl Net {
             Ok(Reply::Channels(channels)) => channels.into_iter().find(|info| info.channel_id == id),
             other => self.unexpected(node, "its channels", &other),
         }
+    }
+
+    /// Both ends of every channel.
+    pub(crate) fn ends(&self) -> Vec<(NodeRef, ChannelRef)> {
+        let channels = self.channels.iter().enumerate();
+        channels.flat_map(|(number, data)| data.ends.map(|end| (end, ChannelRef(number)))).collect()
+    }
+    /// `alice-bob`, once its funding was seen.
+    pub(crate) fn channel_name(&self, channel: ChannelRef) -> Option<String> {
+        self.names.channel_name(&self.channel_id(channel)).map(str::to_string)
     }
 
     /// What `node` says of the channel, which it must know.

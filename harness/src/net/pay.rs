@@ -272,6 +272,12 @@ impl Net {
         }
     }
 
+    /// Whether any payment ended in failure so far.
+    pub(crate) fn a_payment_failed(&self) -> bool {
+        (0..self.payments.len())
+            .any(|number| matches!(self.standing(Payment(number)), Standing::Failed { .. }))
+    }
+
     /// `alice -> dave, 1,000 sat`.
     fn title(&self, payment: Payment) -> String {
         let data = &self.payments[payment.0];

@@ -1,10 +1,12 @@
 //! The end of a scenario: bring everything to rest on the chain, read the settlement, check it, compare it.
 use super::{ChannelRef, Net, NodeRef};
-use crate::checks::{self, Evidence, Pushed};
+use crate::checks::replay::Replay;
+use crate::checks::{self, Evidence, Excuse, Pushed};
 use crate::run::Cause;
 use crate::snapshot;
+use crate::transcript::{Entry, Transcript};
 use leyden_core::node::{Command, Notice};
-use leyden_core::units::Sat;
+use leyden_core::units::{Msat, Sat};
 
 /// Blocks in which everything must be resolved: the longest delay there is, expiries, and 100 confirmations after each.
 const MOST_BLOCKS: u32 = 6_000;
@@ -19,6 +21,7 @@ impl Net {
         let healed = self.world.heal();
         self.need(healed);
         self.run();
+        self.at_end();
         for channel in self.unresolved() {
             self.close_if_open(channel);
         }
@@ -97,25 +100,68 @@ impl Net {
         self.nodes[node.0].allowed_dust += sat;
     }
 
+    /// From here on, and looking back, this node may break any rule: the checks hold for the others.
+    pub fn dishonest(&mut self, node: NodeRef) {
+        if !std::mem::replace(&mut self.nodes[node.0].dishonest, true) {
+            self.note(format!("{} is dishonest", self.name(node)));
+        }
+    }
+
+    /// This node is expected to fail a check, by the check's id (`I6`).
+    pub fn excuse(&mut self, check: &str, node: NodeRef, why: &str) {
+        self.note(format!("{} is excused from {check}: {why}", self.name(node)));
+        let party = self.nodes[node.0].party;
+        self.excuses.push(Excuse { check: check.into(), party, why: why.into() });
+    }
+
+    /// The node may pay the miners so much in all, and not a satoshi more.
+    pub fn fee_budget(&mut self, node: NodeRef, sat: u64) {
+        self.nodes[node.0].fee_budget = Some(Sat::new(sat));
+    }
+
     /// What the checks look at, as things stand.
     pub fn evidence(&mut self) -> Evidence {
         let settlement = self.settlement();
+        for (_, entry) in self.world.transcript().entries() {
+            if let Entry::Broadcast { tx, .. } = entry {
+                self.names.observe(tx);
+            }
+        }
+        let parties = settlement.parties.len();
         let mut evidence = Evidence {
+            replay: self.read_again(self.record()),
             payments: self.payment_evidence(),
             pushed: self.pushed(),
-            allowed_dust: vec![Sat::ZERO; settlement.parties.len()],
-            channels: vec![0; settlement.parties.len()],
+            dishonest: vec![false; parties],
+            excuses: self.excuses.clone(),
+            allowed_dust: vec![Sat::ZERO; parties],
+            max_dust: vec![Msat::new(u64::MAX); parties],
+            fee_budget: vec![None; parties],
+            channels: vec![0; parties],
             dearest_feerate: u64::from(self.highest_feerate) * DEAREST,
             settlement,
         };
         for node in &self.nodes {
+            evidence.dishonest[node.party] = node.dishonest;
             evidence.allowed_dust[node.party] = Sat::new(node.allowed_dust);
+            evidence.max_dust[node.party] = node.config.channel.max_dust_htlc_exposure;
+            evidence.fee_budget[node.party] = node.fee_budget;
         }
         for channel in self.names.channels() {
             evidence.channels[channel.opener] += 1;
             evidence.channels[channel.acceptor] += 1;
         }
         evidence
+    }
+
+    /// Everything that happened so far, for a look at more than its lines.
+    pub fn record(&self) -> &Transcript {
+        self.world.transcript()
+    }
+
+    /// Reads a record as the checks do; it may be one that a test has changed.
+    pub fn read_again(&self, record: &Transcript) -> Replay {
+        Replay::read(record, &self.names)
     }
 
     fn pushed(&self) -> Vec<Pushed> {
@@ -137,6 +183,9 @@ impl Net {
         if let Err(broken) = checks::run(&evidence) {
             self.noticed = Some(Cause::Check(broken.check));
             panic!("{broken}");
+        }
+        if self.probe.has_variant() {
+            return; // it is held against the run without the variant instead
         }
         if let Err(mismatch) =
             snapshot::compare(self.scenario, &evidence.settlement.to_string(), self.snapshots)

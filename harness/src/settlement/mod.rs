@@ -1,7 +1,10 @@
 //! Who ends with what, computed from the blocks alone: every output of every transaction that concerns a party is followed
 //! to its end, in a wallet, in a miner's pocket, or named as left over. What nodes say of themselves is not asked.
 
+pub mod history;
+mod links;
 mod table;
+mod tree;
 
 use crate::names::{Known, Names, What};
 use bitcoin::{OutPoint, Transaction, TxOut};
@@ -11,7 +14,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use table::grouped;
+pub use links::{Input, Output, Revenue};
+pub use table::{grouped, msat};
+pub use tree::{Tree, Visit};
 
 /// One party's wealth.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -47,6 +52,12 @@ pub struct OnChain {
     pub fee: Sat,
     /// The party whose money that was.
     pub payer: usize,
+    /// The party that handed it to the chain first; nothing if only the miner or the scenario did.
+    pub published: Option<usize>,
+    /// What it spends, in its order.
+    pub inputs: Vec<Input>,
+    /// What it pays, in its order.
+    pub outputs: Vec<Output>,
 }
 
 /// An output that nobody's wallet has.
@@ -86,6 +97,8 @@ pub struct Settlement {
     pub left_over: Vec<LeftOver>,
     /// What the miners got.
     pub miner_fees: Sat,
+    /// From whom the miners got it: one line for each party that paid any.
+    pub revenue: Vec<Revenue>,
     /// In the order they began.
     pub payments: Vec<PaymentLine>,
 }
@@ -101,6 +114,7 @@ impl Settlement {
             outside: BTreeMap::new(),
             unspent: BTreeMap::new(),
         };
+        names.foresee(blocks);
         for block in blocks {
             for tx in &block.block.txdata {
                 book.enter(tx, block.height.get(), names);
@@ -173,8 +187,20 @@ impl Book {
         let paid = &mut self.settlement.parties[payer].fees;
         *paid = paid.saturating_add(fee);
         let (seed, tx) = (label.clone(), tx.clone());
-        let line = OnChain { label, seed, channel: None, bolt, tx, height, by, fee, payer };
-        self.settlement.transactions.push(line);
+        self.settlement.transactions.push(OnChain {
+            label,
+            seed,
+            channel: None,
+            bolt,
+            tx,
+            height,
+            by,
+            fee,
+            payer,
+            published: None,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        });
     }
 
     fn close(mut self, names: &Names) -> Settlement {
@@ -216,6 +242,7 @@ impl Book {
         // The order inside a block or a transaction follows from txids and keys, and so from the seed: the account does not.
         self.settlement.left_over.sort_by(|a, b| a.what.cmp(&b.what));
         self.settlement.transactions.sort_by(|a, b| (a.height, &a.label).cmp(&(b.height, &b.label)));
+        links::link(&mut self.settlement, names);
         self.settlement
     }
 }

@@ -25,7 +25,7 @@ fn change(start: Sat, end: Sat) -> String {
 }
 
 /// Whole satoshis without a fraction, others with three digits of it.
-fn msat(amount: Msat) -> String {
+pub fn msat(amount: Msat) -> String {
     match amount.get() % 1000 {
         0 => format!("{} sat", grouped(amount.get() / 1000)),
         rest => format!("{}.{rest:03} sat", grouped(amount.get() / 1000)),

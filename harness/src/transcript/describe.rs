@@ -136,7 +136,7 @@ pub(super) fn name(bytes: &[u8]) -> &'static str {
 }
 
 /// A message's BOLT name and what of it is worth a look.
-fn message(bytes: &[u8]) -> (&'static str, String) {
+pub(super) fn message(bytes: &[u8]) -> (&'static str, String) {
     let message = match Message::decode(bytes) {
         Ok(message) => message,
         Err(error) => return ("unreadable", error.to_string()),

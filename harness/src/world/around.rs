@@ -1,6 +1,7 @@
 //! What is around one node: the feerate it is told, whether it sees the mempool and is heard there, whether it sees anything at
 //! all, the bug planted in it, and its restart. Each change leaves a line in the transcript.
 use super::queue::{Due, Happening};
+use super::seat::Store;
 use super::{World, WorldError, FEERATE};
 use crate::transcript::{Entry, Verdict};
 use bitcoin::{Transaction, Txid};
@@ -162,6 +163,24 @@ impl World {
             self.cut(node, *peer);
         }
         self.seats[node].restart()?;
+        peers.into_iter().for_each(|peer| self.connect(node, peer));
+        Ok(())
+    }
+
+    /// The same from a copy of what it had saved earlier: its newest states are lost. It takes in the blocks that it missed since.
+    pub fn restart_from(&mut self, node: usize, backup: Store) -> Result<(), WorldError> {
+        self.note(format!("{}'s disk is lost: a backup takes its place", self.seats[node].name));
+        self.seats[node].store = backup;
+        let peers = self.links.peers(node);
+        for peer in &peers {
+            self.links.take_down(node, *peer);
+            self.cut(node, *peer);
+        }
+        self.seats[node].restart()?;
+        let seen = self.seats[node].height;
+        for block in self.ground.blocks().iter().filter(|block| block.height.get() > seen) {
+            self.queue.push(self.now, node, Happening::Block(block.clone()));
+        }
         peers.into_iter().for_each(|peer| self.connect(node, peer));
         Ok(())
     }

@@ -17,11 +17,11 @@ mod tampering;
 pub use error::WorldError;
 pub use ground::Ground;
 pub use kind::Kind;
-pub use seat::{Notified, Offered};
+pub use seat::{Notified, Offered, Store};
 pub use tampering::{Fault, Moment};
 
 use crate::chain::ChainError;
-use crate::transcript::{Entry, Transcript, Verdict};
+use crate::transcript::{Cause, Entry, Transcript, Verdict};
 use around::Around;
 use bitcoin::{Transaction, Txid};
 use leyden_core::channel::{Channel, PastState};
@@ -266,11 +266,13 @@ impl World {
     pub fn silence(&mut self, node: usize) {
         self.note(format!("{} falls silent", self.seats[node].name));
         self.links.silence(node);
+        self.transcript.turn(node, Cause::Silence);
     }
 
     /// The node takes part again; what was held back goes on its way.
     pub fn speak(&mut self, node: usize) {
         self.note(format!("{} speaks again", self.seats[node].name));
+        self.transcript.turn(node, Cause::Speech);
         for due in self.links.speak(node) {
             self.queue.push(self.now.saturating_add(LATENCY), due.node, due.what);
         }
@@ -379,6 +381,7 @@ impl World {
         self.drain()?;
         let height = self.ground.tip().height;
         self.ground.unmine()?;
+        self.transcript.turn(0, Cause::Unmined { height });
         self.note(format!("the block at height {height} is taken out of the chain"));
         for node in 0..self.seats.len() {
             self.queue.push(self.now, node, Happening::BlockGone { height });
@@ -433,6 +436,7 @@ impl World {
     /// One turn of a node: first save, then act.
     fn handle(&mut self, node: usize, event: Event) -> Result<(), WorldError> {
         let env = self.env(node);
+        self.transcript.turn(node, Cause::of(&event, &self.ids));
         let seat = &mut self.seats[node];
         let Turn { save, actions, wake } = seat.node.handle(event, &env);
         if !save.records.is_empty() {
@@ -474,7 +478,17 @@ impl World {
         let Some(to) = self.ids.get(&peer).copied() else { return };
         let Some(connection) = self.links.connection(node, to) else { return };
         let height = self.seats[node].height;
-        self.offered.extend(Offered::read(node, to, height, &bytes));
+        if let Some(offer) = Offered::read(node, to, height, &bytes) {
+            // Sent again after a broken link it is still one offer.
+            let known = self
+                .offered
+                .iter()
+                .rev()
+                .any(|old| (old.from, old.channel, old.id) == (offer.from, offer.channel, offer.id));
+            if !known {
+                self.offered.push(offer);
+            }
+        }
         self.transcript.push(self.now, Entry::Message { from: node, to, bytes: bytes.clone() });
         if bytes.starts_with(&Kind::UpdateFulfillHtlc.number().to_be_bytes()) {
             if let Ok(Message::UpdateFulfillHtlc(message)) = Message::decode(&bytes) {

@@ -151,6 +151,10 @@ pub struct Offered {
     pub from: usize,
     /// To whom.
     pub to: usize,
+    /// On which channel.
+    pub channel: ChannelId,
+    /// Its number among its sender's on that channel.
+    pub id: u64,
     /// For which payment.
     pub payment_hash: PaymentHash,
     /// Its amount.
@@ -174,6 +178,8 @@ impl Offered {
             Ok(Message::UpdateAddHtlc(add)) => Some(Self {
                 from,
                 to,
+                channel: add.channel_id,
+                id: add.id,
                 payment_hash: add.payment_hash,
                 amount: add.amount_msat,
                 cltv_expiry: add.cltv_expiry,

@@ -1,5 +1,7 @@
 //! What the command line takes.
+use super::sweep::SweepOrder;
 use clap::{Args, Parser, Subcommand};
+use leyden_harness::sweep::Variant;
 use leyden_harness::{Mutant, WorldKind};
 use std::path::PathBuf;
 
@@ -17,6 +19,8 @@ pub(super) enum Task {
     List,
     /// Runs scenarios and shows how they settle
     Run(Order),
+    /// Runs every variant of one scenario: a lie, a reorg or a broken link, wherever there can be one
+    Sweep(SweepOrder),
     /// Plants each known bug and shows which scenario notices it
     Mutants(Hunt),
 }
@@ -54,6 +58,15 @@ pub(super) struct Order {
     /// Show the messages as a ladder
     #[arg(long)]
     pub ladder: bool,
+    /// Show the tree of on-chain transactions of each channel
+    #[arg(long)]
+    pub tree: bool,
+    /// Write one page with ladder, tree and balances to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    pub html: Option<PathBuf>,
+    /// Do this to the scenario behind its script's back, as a sweep does: reorg:117:3, cut:17:before
+    #[arg(long, value_name = "VARIANT", conflicts_with = "all")]
+    pub variant: Option<Variant>,
     /// Leave each run's folder here, also when it passes
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,

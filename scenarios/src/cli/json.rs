@@ -27,6 +27,22 @@ pub(super) fn of(run: &Run) -> Value {
             "height": line.height,
             "by": name(line.by),
             "fee_sat": line.fee,
+            "paid_by": name(line.payer),
+            "published_by": line.published.and_then(name),
+            "outputs": line.outputs.iter().map(|output| json!({
+                "amount_sat": output.amount,
+                "what": output.what,
+                "spent_by": output.spent_by.map(|place| settlement.transactions[place].label.as_str()),
+                "ended_with": output.ended.and_then(name),
+            })).collect::<Vec<_>>(),
+        })
+    });
+    let revenue = settlement.revenue.iter().map(|line| {
+        json!({
+            "from": name(line.party),
+            "amount_sat": line.amount,
+            "transactions": line.transactions,
+            "dearest": line.dearest,
         })
     });
     let left_over =
@@ -35,9 +51,11 @@ pub(super) fn of(run: &Run) -> Value {
         "scenario": run.scenario.name,
         "world": run.world.to_string(),
         "seed": run.seed,
+        "variant": run.variant.as_ref().map(ToString::to_string),
         "outcome": if run.passed() { "passed" } else { "failed" },
         "parties": parties.collect::<Vec<_>>(),
         "miner_fees_sat": settlement.miner_fees,
+        "miner_revenue": revenue.collect::<Vec<_>>(),
         "payments": payments.collect::<Vec<_>>(),
         "transactions": transactions.collect::<Vec<_>>(),
         "left_over": left_over.collect::<Vec<_>>(),

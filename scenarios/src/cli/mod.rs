@@ -1,16 +1,18 @@
-//! The command line: `leyden list`, `leyden run`, `leyden mutants`. Exit status 0 if all passed, 1 if a scenario failed, 2 if nothing could be
-//! run as asked (an unknown name, a bad option, no usable bitcoind): then with one clear line.
+//! The command line: `leyden list`, `leyden run`, `leyden sweep`, `leyden mutants`. Exit status 0 if all passed, 1 if a scenario
+//! failed, 2 if nothing could be run as asked (an unknown name, a bad option, no usable bitcoind): then with one clear line.
 
 mod arguments;
 mod json;
 mod list;
 mod mutants;
 mod runs;
+mod sweep;
 
 use arguments::{Arguments, Task};
 use clap::Parser;
 use leyden_harness::catalogue::CatalogueError;
 use leyden_harness::provision::ProvisionError;
+use leyden_harness::sweep::SweepError;
 use leyden_harness::world::WorldError;
 use leyden_harness::WorldKind;
 use std::ffi::OsString;
@@ -34,6 +36,10 @@ enum Refusal {
     #[error(transparent)]
     World(#[from] WorldError),
     #[error(transparent)]
+    Sweep(#[from] SweepError),
+    #[error("--html is one page for one scenario: {0} were named")]
+    OnePage(usize),
+    #[error(transparent)]
     Bitcoind(#[from] ProvisionError),
     #[error("{name} cannot run in {world}")]
     WrongWorld { name: &'static str, world: WorldKind },
@@ -48,6 +54,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
     let told = match Arguments::try_parse_from(arguments) {
         Ok(Arguments { task: Task::List }) => list::list(out).map(|()| PASSED),
         Ok(Arguments { task: Task::Run(order) }) => runs::run(&order, out, err),
+        Ok(Arguments { task: Task::Sweep(order) }) => sweep::run(&order, out, err),
         Ok(Arguments { task: Task::Mutants(order) }) => mutants::hunt(&order, out, err),
         Err(error) if !error.use_stderr() => {
             return match write!(out, "{error}") {

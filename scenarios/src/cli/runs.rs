@@ -11,6 +11,9 @@ use std::time::Instant;
 
 /// Runs what was ordered. The exit status.
 pub(super) fn run(order: &Order, out: &mut dyn Write, err: &mut dyn Write) -> Result<u8, Refusal> {
+    if order.html.is_some() && order.names.len() != 1 {
+        return Err(Refusal::OnePage(order.names.len()));
+    }
     let (planned, skipped) = plan(order)?;
     if planned.iter().any(|(_, world)| *world == WorldKind::Regtest) {
         provision::bitcoind()?;
@@ -29,6 +32,8 @@ pub(super) fn run(order: &Order, out: &mut dyn Write, err: &mut dyn Write) -> Re
             keep: order.keep.clone(),
             mutant: order.mutant,
             snapshots: if updates_snapshots() { SnapshotMode::Insta } else { SnapshotMode::Compare },
+            variant: order.variant.clone(),
+            page: order.html.is_some(),
         };
         let run = leyden_harness::run(scenario, &options)?;
         progress.bar.suspend(|| show(&run, order, out))?;
@@ -103,9 +108,14 @@ impl Progress {
 fn show(run: &Run, order: &Order, out: &mut dyn Write) -> Result<(), Refusal> {
     let verdict = if run.passed() { "passed" } else { "FAILED" };
     let millis = run.elapsed.as_millis();
-    writeln!(out, "{} in {}, seed {}: {verdict} in {millis} ms\n", run.scenario.name, run.world, run.seed)?;
+    let variant = run.variant.as_ref().map_or_else(String::new, |variant| format!(", {}", variant.words()));
+    let (name, world, seed) = (run.scenario.name, run.world, run.seed);
+    writeln!(out, "{name} in {world}, seed {seed}{variant}: {verdict} in {millis} ms\n")?;
     if order.ladder {
         writeln!(out, "{}", run.ladder)?;
+    }
+    if order.tree {
+        writeln!(out, "{}", run.tree)?;
     }
     writeln!(out, "{}", run.settlement)?;
     if !run.passed() {
@@ -135,6 +145,9 @@ fn write_files(order: &Order, runs: &[Run]) -> Result<(), Refusal> {
             Err(several) => serde_json::Value::from(several),
         };
         write_file(path, &format!("{value:#}\n"))?;
+    }
+    if let (Some(path), Some(page)) = (&order.html, runs.iter().find_map(|run| run.page.as_ref())) {
+        write_file(path, page)?;
     }
     if let Some(path) = &order.transcript {
         let several = runs.len() > 1;

@@ -3,6 +3,7 @@
 //! the wallet funds, and what is due is signed when asked for.
 #![allow(dead_code)] // each test target uses its own part
 
+pub mod chain;
 pub mod drive;
 
 use bitcoin::absolute::LockTime;
@@ -187,7 +188,10 @@ impl Pair {
         }
         if bytes != self.end(who).record {
             let seed = self.end(who).seed.clone();
-            let channel = Channel::decode(&bytes, |index| seed.channel_keys(index)).unwrap();
+            let mut channel = Channel::decode(&bytes, |index| seed.channel_keys(index)).unwrap();
+            step.channel
+                .revoked_states()
+                .for_each(|(number, htlcs)| channel.remember_revoked(number, htlcs.clone()));
             assert_eq!(channel.encode(), bytes, "a saved state reads back as another one");
             self.end_mut(who).record = bytes;
             self.end_mut(who).channel = Some(channel);
@@ -265,7 +269,10 @@ impl Pair {
     /// One end stops and starts again from a record. Its link is down.
     pub fn restart(&mut self, who: Who, record: &[u8]) {
         let end = self.end_mut(who);
-        let channel = Channel::decode(record, |index| end.seed.channel_keys(index)).unwrap();
+        let mut channel = Channel::decode(record, |index| end.seed.channel_keys(index)).unwrap();
+        for (number, htlcs) in end.channel.iter().flat_map(Channel::revoked_states) {
+            channel.remember_revoked(number, htlcs.clone());
+        }
         end.channel = Some(channel);
         end.record = record.to_vec();
         end.saved = record.to_vec();

@@ -13,7 +13,7 @@ use super::{
     ShuttingDown, Stop, Violation,
 };
 use crate::tx::Side;
-use crate::units::{BlockHeight, CommitmentNumber};
+use crate::units::{BlockHeight, CommitmentNumber, Msat};
 use crate::wire::{ChannelReady, Message};
 use secp256k1::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,13 @@ impl Confirming {
     /// From the signatures on; `height` is now.
     pub fn new(funded: Funded, height: BlockHeight) -> Self {
         Self { funded, since: height, received: false }
+    }
+
+    /// Whether nobody could miss it: its funding was not seen, the opener's is all of it, and only the opener can fund it.
+    pub fn is_worthless(&self) -> bool {
+        let ledger = &self.funded.ledger;
+        let opened_by_peer = self.funded.terms.opener == Side::Remote;
+        opened_by_peer && self.funded.place.is_none() && ledger.settled(Side::Local) == Msat::ZERO
     }
 
     /// One input.

@@ -26,6 +26,9 @@ mutants! {
     NoPenaltyOnHtlc,
     /// The outputs of HTLC transactions that the cheater got mined are left to it.
     NoPenaltyOnSecondStage,
+    /// Of a cheater's transaction with several second stages only the first output is punished: with anchors one transaction may
+    /// hold many (BOLT 5, "Revoked Transaction Close Handling").
+    PunishesFirstOutputOnly,
     /// HTLCs that we offered are not timed out on the chain (BOLT 5, "HTLC Output Handling").
     NoTimeoutOnChain,
     /// Delayed outputs are swept one block too early: the chain refuses it.
@@ -34,6 +37,14 @@ mutants! {
     FailsUpstreamAtOnce,
     /// An HTLC whose preimage the peer gave is failed upstream when the mined commitment has no output for it.
     FailsFulfilledHtlcs,
+    /// A refusal is carried upstream as soon as it is read, though the peer may still publish a commitment that holds the HTLC
+    /// (BOLT 2, "Forwarding HTLCs").
+    FailsBeforeIrrevocable,
+    /// HTLCs of one id in the two directions of a channel are taken for each other on the chain.
+    ConfusesDirections,
+    /// A forward whose hash is that of an own invoice, and that fails downstream, is claimed upstream with the invoice's preimage:
+    /// whoever sent it has a proof of payment for nothing.
+    ClaimsForwardWithOwnInvoice,
     /// A preimage that the peer shows on the chain is not carried upstream.
     IgnoresPreimagesOnChain,
     /// A preimage is taken from blocks only, not from the mempool.
@@ -50,6 +61,11 @@ mutants! {
     FeesNeverRise,
     /// A claim that is rebuilt after a conflict begins with the fee of now, below what was offered before.
     FeesFallWhenSplit,
+    /// A penalty of several outputs stays one transaction near its deadline, for the cheater to hold up with any one of them (BOLT 5,
+    /// "Penalty Transaction Weight Calculation").
+    NeverSplitsPenalties,
+    /// What a penalty is split into does not pay more than the whole did: the mempool refuses it.
+    SplitDoesNotOutbid,
     /// Of equal HTLCs of a revoked state only one is kept for the penalty.
     KeepsOnlyOneOfEqualHtlcs,
     /// The acceptor of a channel changes its feerate too; a sound one leaves it to the opener (BOLT 2, `update_fee`).

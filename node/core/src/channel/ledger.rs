@@ -203,6 +203,15 @@ impl Ledger {
         ours.filter_map(received)
     }
 
+    /// What the HTLCs of ours that the peer settled were offered for, with R: only a planted bug asks.
+    pub fn fulfilled(&self) -> Vec<(Origin, Preimage)> {
+        let settled = |htlc: &Htlc| match (&htlc.remove, htlc.origin) {
+            (Some((_, Removal::Fulfilled(preimage))), Some(origin)) => Some((origin, *preimage)),
+            (Some(_) | None, _) => None,
+        };
+        self.htlcs.iter().filter_map(settled).collect()
+    }
+
     /// Writes down a new HTLC and gives its id.
     pub fn add(&mut self, offerer: Side, offer: &Offer, origin: Option<Origin>) -> u64 {
         let id = self.next_id(offerer);

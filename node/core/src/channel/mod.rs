@@ -288,6 +288,8 @@ impl Phase {
     fn fail(self, base: &Base, why: &str, out: &mut Out) -> Phase {
         match self {
             Phase::Opening(_) => opening::abandon(why, out),
+            // The opener forgot it before it funded it, or will have all of it: nothing of ours is on the chain.
+            Phase::Confirming(phase) if phase.is_worthless() => opening::abandon(why, out),
             Phase::Confirming(phase) => OnChain::alone(base, phase.funded, why, out),
             Phase::Normal(phase) => OnChain::alone(base, phase.funded, why, out),
             Phase::ShuttingDown(phase) => OnChain::alone(base, phase.funded, why, out),

@@ -2,9 +2,10 @@
 use super::on_chain::{self, OnChain};
 use super::reestablish::Standing;
 use super::{
-    Base, Command, Confirmed, Effect, Env, FallenBehind, Funded, Input, Mutant, Out, Phase, Rejection,
-    ShuttingDown, Stop, Violation,
+    Base, Command, Confirmed, Effect, Env, FallenBehind, Funded, Input, Mutant, Origin, Out, Phase, Refusal,
+    Rejection, ShuttingDown, Stop, Violation,
 };
+use crate::ids::Preimage;
 use crate::tx::Side;
 use crate::units::BlockHeight;
 use crate::wire::Message;
@@ -162,20 +163,51 @@ impl Funded {
         out: &mut Out,
     ) -> Result<(), Violation> {
         base.online("an update", env)?;
-        let signer = &mut base.signer;
+        let fulfilled =
+            if env.plants(Mutant::FailsFulfilledHtlcs) { self.ledger.fulfilled() } else { vec![] };
+        self.take_update(base, message, env, out)?;
+        if env.plants(Mutant::FailsFulfilledHtlcs) {
+            self.tell_late(fulfilled, out);
+        }
+        match message {
+            Message::UpdateFailHtlc(message) if env.plants(Mutant::FailsBeforeIrrevocable) => {
+                let origin = self.ledger.find(Side::Local, message.id).and_then(|htlc| htlc.origin);
+                let refusal = Refusal::Encrypted(message.reason.clone());
+                out.effects.extend(origin.map(|origin| Effect::Failed { origin, refusal }));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What a planted bug does with R: it goes upstream once the removal is irrevocable.
+    fn tell_late(&self, before: Vec<(Origin, Preimage)>, out: &mut Out) {
+        let left = self.ledger.fulfilled();
+        let gone = before.into_iter().filter(|one| !left.contains(one));
+        out.effects.retain(|effect| !matches!(effect, Effect::Fulfilled { .. }));
+        out.effects.extend(gone.map(|(origin, preimage)| Effect::Fulfilled { origin, preimage }));
+    }
+
+    fn take_update(
+        &mut self,
+        base: &mut Base,
+        message: &Message,
+        env: &Env,
+        out: &mut Out,
+    ) -> Result<(), Violation> {
         match message {
             Message::UpdateAddHtlc(message) => self.on_update_add_htlc(message),
             Message::UpdateFulfillHtlc(message) => self.on_update_fulfill_htlc(message, out),
             Message::UpdateFailHtlc(message) => self.on_update_fail_htlc(message),
             Message::UpdateFailMalformedHtlc(message) => self.on_update_fail_malformed_htlc(message),
             Message::CommitmentSigned(message) => {
-                self.on_commitment_signed(message, signer, env, out)?;
+                self.on_commitment_signed(message, &mut base.signer, env, out)?;
                 if env.plants(Mutant::ForwardBeforeIrrevocable) {
                     out.effects.extend(self.ledger.acknowledged().map(Effect::Received));
                 }
                 Ok(())
             }
-            Message::RevokeAndAck(message) => self.on_revoke_and_ack(message, signer, out),
+            Message::RevokeAndAck(message) => self.on_revoke_and_ack(message, &mut base.signer, out),
             Message::UpdateFee(message) => self.on_update_fee(message, &base.config, env),
             Message::Warning(_)
             | Message::Init(_)

@@ -143,7 +143,7 @@ impl Node {
         draft: &mut Draft,
     ) {
         let script = if env.plants(Mutant::FundsItself) { self.wallet.fresh_script() } else { script };
-        let used = self.used_coins(id, env, draft);
+        let used = self.used_coins(env, draft);
         match self.wallet.fund(id, script, amount, feerate, &used) {
             Ok((tx, vout)) => draft.task(id, Command::Funded { tx, vout }),
             Err(problem) => {
@@ -157,18 +157,18 @@ impl Node {
     }
 
     /// Coins of the wallet that transactions wait with: those that channels know of, and those given to others in this turn.
-    fn used_coins(&self, asking: ChannelId, env: &Env, draft: &Draft) -> Vec<OutPoint> {
+    fn used_coins(&self, env: &Env, draft: &Draft) -> Vec<OutPoint> {
         if env.plants(Mutant::GivesOneCoinTwice) {
             return Vec::new();
         }
         let known = self.channels.values().flat_map(Channel::fee_coins);
-        known.chain(draft.given_coins(asking)).collect()
+        known.chain(draft.lent_coins()).collect()
     }
 
     /// Coins for a transaction that cannot pay for itself. Those that other transactions of ours wait with are left alone; if
     /// there are too few, the channel asks again at the next block.
     fn give_fee_inputs(&mut self, id: ChannelId, needed: &FeeInputs, env: &Env, draft: &mut Draft) {
-        let used = self.used_coins(id, env, draft);
+        let used = self.used_coins(env, draft);
         let bill = Bill {
             tx: &needed.tx,
             weight: needed.weight,

@@ -46,14 +46,13 @@ impl Draft {
         self.tasks.push_back(Task { channel, command });
     }
 
-    /// Coins of the wallet that were given to other channels in this turn, and that these do not know of yet.
-    pub(super) fn given_coins(&self, asking: ChannelId) -> impl Iterator<Item = OutPoint> + '_ {
-        let given = self.tasks.iter().filter(move |task| task.channel != asking);
-        let given = given.filter_map(|task| match &task.command {
-            Command::FeeInputs { tx, .. } => Some(tx.input.iter().map(|input| input.previous_output)),
+    /// What transactions spend whose channels get their coins later in this turn: another's coins among it.
+    pub(super) fn lent_coins(&self) -> impl Iterator<Item = OutPoint> + '_ {
+        let lent = self.tasks.iter().filter_map(|task| match &task.command {
+            Command::FeeInputs { tx, .. } => Some(tx),
             _ => None,
         });
-        given.flatten()
+        lent.flat_map(|tx| tx.input.iter().map(|input| input.previous_output))
     }
 }
 

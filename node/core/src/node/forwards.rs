@@ -163,9 +163,18 @@ impl Node {
         match origin {
             Origin::Own { attempt } => self.on_attempt_failed(attempt, refusal, env, draft),
             Origin::Forward { channel, id } => {
+                if let Some(preimage) = self.confused_preimage((channel, id), env) {
+                    return self.resolve((channel, id), Resolution::Fulfill(preimage), draft);
+                }
                 self.refuse(channel, id, draft, |secret| forward::refuse_upstream(secret, refusal));
             }
         }
+    }
+
+    /// What a planted bug takes for R of a forward: that of an own invoice, which nobody paid.
+    fn confused_preimage(&self, key: (ChannelId, u64), env: &Env) -> Option<Preimage> {
+        let forward = self.open_forward(key).filter(|_| env.plants(Mutant::ClaimsForwardWithOwnInvoice))?;
+        self.invoices.get(&forward.payment_hash).map(|invoice| invoice.preimage)
     }
 
     /// A channel did not take an HTLC: it goes back where it came from.

@@ -6,6 +6,10 @@ use bitcoin::Script;
 /// The longest signature in a witness: DER with low S, and the byte that says what it covers.
 pub(super) const SIGNATURE_LEN: u64 = 72;
 
+/// What the witness of a spent funding output adds to a transaction, marker and flag included: an empty element, two signatures,
+/// the 2-of-2 script (BOLT 3, Appendix A, with signatures of 72 bytes).
+pub const FUNDING_WITNESS_WEIGHT: u64 = 2 + 1 + 1 + 2 * (1 + SIGNATURE_LEN) + 1 + 71;
+
 /// The base fee of a commitment with so many HTLC outputs (BOLT 3, "Fee Calculation"), anchors not included.
 pub const fn commitment_fee(channel_type: ChannelType, feerate: FeeratePerKw, untrimmed: usize) -> Sat {
     feerate.fee(channel_type.commitment_weight(untrimmed))

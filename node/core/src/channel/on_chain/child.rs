@@ -3,7 +3,7 @@
 use super::claim::Claiming;
 use super::fee::{share, Price};
 use super::{Base, Effect, Env, FeeInputs, OnChain, Out, Role};
-use crate::tx::{begin_with, complete_first, Claim, Direction, HtlcOutput, Side};
+use crate::tx::{begin_with, complete_first, Claim, Direction, HtlcOutput, Side, FUNDING_WITNESS_WEIGHT};
 use crate::units::{BlockHeight, FeeratePerKw, Sat};
 use bitcoin::Transaction;
 use std::sync::Arc;
@@ -47,8 +47,8 @@ impl OnChain {
         if self.commitment_tx().is_none() {
             return false;
         }
-        // What the BOLT reckons with, not what signatures of this or that length make of it.
-        let parent_weight = self.funded.terms.channel_type.commitment_weight(commitment.htlcs.len());
+        // With signatures of the greatest length: what they happen to weigh must not show in a balance.
+        let parent_weight = commitment.tx.weight().to_wu() + FUNDING_WITNESS_WEIGHT;
         let (tx, weight) = begin_with(&anchor);
         let since = self.began.unwrap_or(env.height);
         let child = self.child.take();

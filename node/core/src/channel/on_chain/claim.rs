@@ -87,6 +87,9 @@ impl OnChain {
         for (role, outpoints) in next.groups(waiting) {
             let mut claim = Claiming::new(next.take_number(), role, outpoints, env.height);
             claim.outbids = std::mem::take(&mut next.outbid);
+            if env.plants(Mutant::SplitDoesNotOutbid) {
+                claim.outbids = Sat::ZERO;
+            }
             next.build(base, env, &mut claim, out);
             next.claims.push(claim);
             out.save = true;
@@ -132,7 +135,7 @@ impl OnChain {
             output.spent.is_none() && self.due(output).is_some_and(|due| due <= next_block)
         };
         let free = self.outputs.iter().filter(due).filter(|output| !named(&output.outpoint));
-        let kept = free.filter(|output| !skipped(output.purpose, env) && !self.is_dropped_twin(output, env));
+        let kept = free.filter(|output| !skipped(output, env) && !self.is_dropped_twin(output, env));
         kept.map(|output| output.outpoint).collect()
     }
 
@@ -376,6 +379,18 @@ impl OnChain {
         lost.into_iter().rev().for_each(|place| drop(self.claims.remove(place)));
     }
 
+    /// A transaction took coins of the wallet that waiting ones of ours spend: those can never be mined, and get other coins.
+    pub(super) fn on_coins_spent(&mut self, tx: &Transaction, out: &mut Out) {
+        let spends = |coin: &OutPoint| tx.input.iter().any(|input| input.previous_output == *coin);
+        for claim in self.claims.iter_mut().chain(&mut self.child).filter(|claim| claim.mined.is_none()) {
+            let own = claim.tx.as_deref() == Some(tx);
+            if !own && claim.coins().iter().any(spends) {
+                claim.tx = None;
+                out.save = true;
+            }
+        }
+    }
+
     /// Blocks from this height on are gone: claims in them wait again, claims of outputs that are gone are forgotten.
     pub(super) fn unmine_claims(&mut self, height: BlockHeight, out: &mut Out) {
         if let Some(child) = self.child.as_mut().filter(|child| child.mined.is_some_and(|at| at >= height)) {
@@ -404,7 +419,7 @@ impl OnChain {
         };
         let doomed: Vec<Claiming> =
             self.claims.iter().filter(|claim| several(claim) && late(claim)).cloned().collect();
-        if doomed.is_empty() {
+        if doomed.is_empty() || env.plants(Mutant::NeverSplitsPenalties) {
             return;
         }
         self.outbid = doomed.iter().map(|claim| self.fee_of(claim)).fold(Sat::ZERO, Sat::saturating_add);
@@ -423,11 +438,14 @@ impl OnChain {
 }
 
 /// What a planted bug leaves lying.
-fn skipped(purpose: Purpose, env: &Env) -> bool {
-    match purpose {
+fn skipped(output: &Output, env: &Env) -> bool {
+    match output.purpose {
         Purpose::Penalty { htlc: None } => env.plants(Mutant::NoPenaltyOnToLocal),
         Purpose::Penalty { htlc: Some(_) } => env.plants(Mutant::NoPenaltyOnHtlc),
-        Purpose::SecondStagePenalty => env.plants(Mutant::NoPenaltyOnSecondStage),
+        Purpose::SecondStagePenalty => {
+            env.plants(Mutant::NoPenaltyOnSecondStage)
+                || output.outpoint.vout > 0 && env.plants(Mutant::PunishesFirstOutputOnly)
+        }
         Purpose::Htlc(key) => key.offerer == Side::Local && env.plants(Mutant::NoTimeoutOnChain),
         Purpose::ToLocal | Purpose::ToRemote | Purpose::SecondStage => false,
     }

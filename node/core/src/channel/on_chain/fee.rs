@@ -32,20 +32,22 @@ impl Price {
         (claim.tx.is_none() || target >= replaces).then_some(target)
     }
 
-    /// In a straight line from what the chain asks to what the budget allows, from the first try to the deadline. Without a
-    /// deadline it waits for better days instead of paying more than its budget.
+    /// From what the chain asks at the first try to what the budget allows at the deadline: with the cube of the time gone, so that
+    /// a block missed early costs next to nothing and the last ones nearly all. Without a deadline it waits for better days
+    /// instead of paying more than its budget.
     fn target(&self, since: BlockHeight, env: &Env) -> Option<FeeratePerKw> {
         let (asked, most) = (env.feerate.max(MIN_FEERATE), self.most());
         let rising = match self.deadline {
             Some(deadline) if !env.plants(Mutant::FeesNeverRise) => {
                 let whole = u64::from(deadline.saturating_sub(since).get().max(1));
                 let gone = u64::from(env.height.saturating_sub(since).get()).min(whole);
-                let room = u64::from(most.saturating_sub(asked).get());
-                asked.get().saturating_add((room * gone / whole) as u32)
+                let room = u128::from(most.saturating_sub(asked).get());
+                let [gone, whole] = [gone, whole].map(|blocks| u128::from(blocks).pow(3));
+                asked.get().saturating_add(u32::try_from(room * gone / whole).unwrap_or(u32::MAX))
             }
             Some(_) | None => asked.get(),
         };
-        let target = FeeratePerKw::new(rising).max(self.offered).max(self.to_outbid());
+        let target = FeeratePerKw::new(rising).max(self.offered).max(self.outbidding());
         match self.deadline {
             None if target > most => None,
             _ if most < MIN_FEERATE => None,
@@ -54,7 +56,7 @@ impl Price {
     }
 
     /// A replacement pays what it replaces paid, and its own relay (BIP 125, rules 3 and 4).
-    fn to_outbid(&self) -> FeeratePerKw {
+    fn outbidding(&self) -> FeeratePerKw {
         if self.outbids == Sat::ZERO {
             return FeeratePerKw::ZERO;
         }

@@ -246,7 +246,7 @@ impl OnChain {
         let outputs = self.outputs.iter().filter(|output| output.spent.is_none());
         let outputs = outputs.map(|output| output.outpoint);
         let child = self.child.as_ref().and_then(|child| child.tx.as_ref()).map(|tx| tx.compute_txid());
-        let spends = outputs.map(Watch::Spend);
+        let spends = outputs.chain(self.fee_coins()).map(Watch::Spend);
         [funding].into_iter().chain(spends).chain(child.map(Watch::Confirmation)).collect()
     }
 

@@ -40,13 +40,19 @@ impl OnChain {
         self.outputs.iter().find(|output| output.htlc() == Some(key))
     }
 
+    /// What a planted bug takes for the output of this HTLC: one of the other direction, if there is one.
+    fn confused_output_of(&self, id: u64, env: &Env) -> Option<&Output> {
+        let other = self.output_of(Side::Remote, id).filter(|_| env.plants(Mutant::ConfusesDirections));
+        other.or_else(|| self.output_of(Side::Local, id))
+    }
+
     fn tell_offered(&mut self, htlc: &Htlc, tip: BlockHeight, env: &Env, out: &mut Out) {
         let told_before = matches!(htlc.remove, Some((_, Removal::Fulfilled(_))));
         if told_before && !env.plants(Mutant::FailsFulfilledHtlcs) || self.told.contains(&htlc.id) {
             return;
         }
         let depth = if env.plants(Mutant::FailsUpstreamAtOnce) { 1 } else { REASONABLE_DEPTH };
-        let spent = self.output_of(Side::Local, htlc.id).map(|output| output.spent);
+        let spent = self.confused_output_of(htlc.id, env).map(|output| output.spent);
         match spent {
             Some(Some(spent)) => match spent.preimage {
                 Some(preimage) if !env.plants(Mutant::IgnoresPreimagesOnChain) => {

@@ -156,6 +156,7 @@ impl OnChain {
     ) {
         for Confirmed { tx, .. } in transactions {
             self.on_child_mined(tx, height, out);
+            self.on_coins_spent(tx, out);
             let touched = self.mark_spent(tx, height);
             if touched.is_empty() {
                 continue;

@@ -1,0 +1,91 @@
+//! A part of a planned sweep: `1/10` is every tenth from the first, `reorg:117` is all that begin so, several are joined by commas.
+use super::Variant;
+use std::str::FromStr;
+
+/// Which of the planned variants to run; all of them if nothing is said.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Subset {
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Rule {
+    /// The n-th of each m, from 1.
+    Share { number: usize, of: usize },
+    /// Those whose text is this, or goes on with a colon after it.
+    Begins(String),
+}
+
+/// The text is no subset.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{text:?} is no subset: N/M (the n-th of each m) or the beginning of a variant (reorg:117), several joined by commas")]
+pub struct BadSubset {
+    text: String,
+}
+
+impl Subset {
+    /// Those of `all` that are in it, in their order.
+    pub fn choose(&self, all: Vec<Variant>) -> Vec<Variant> {
+        let chosen = all.into_iter().enumerate().filter(|(place, variant)| self.holds(*place, variant));
+        chosen.map(|(_, variant)| variant).collect()
+    }
+
+    fn holds(&self, place: usize, variant: &Variant) -> bool {
+        self.rules.is_empty()
+            || self.rules.iter().any(|rule| match rule {
+                Rule::Share { number, of } => place % of == number - 1,
+                Rule::Begins(text) => {
+                    let written = variant.to_string();
+                    written.strip_prefix(text).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+                }
+            })
+    }
+}
+
+impl FromStr for Subset {
+    type Err = BadSubset;
+
+    fn from_str(text: &str) -> Result<Self, BadSubset> {
+        let rules: Option<Vec<Rule>> = text.split(',').map(|part| rule(part.trim())).collect();
+        let rules = rules.ok_or_else(|| BadSubset { text: text.into() })?;
+        Ok(Self { rules })
+    }
+}
+
+fn rule(text: &str) -> Option<Rule> {
+    if let Some((number, of)) = text.split_once('/') {
+        let (number, of): (usize, usize) = (number.parse().ok()?, of.parse().ok()?);
+        return (1..=of).contains(&number).then_some(Rule::Share { number, of });
+    }
+    let kind = text.split(':').next()?;
+    ["reorg", "cut", "cheat"].contains(&kind).then(|| Rule::Begins(text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(text: &str) -> Vec<String> {
+        let all =
+            (10..14).flat_map(|at_height| (1..=2).map(move |depth| Variant::Reorg { at_height, depth }));
+        let subset: Subset = text.parse().unwrap();
+        subset.choose(all.collect()).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_share_is_every_so_many() {
+        assert_eq!(chosen("2/4"), ["reorg:10:2", "reorg:12:2"]);
+    }
+
+    #[test]
+    fn a_beginning_ends_at_a_colon() {
+        assert_eq!(chosen("reorg:11,reorg:1"), ["reorg:11:1", "reorg:11:2"]);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["", "0/3", "4/3", "x/3", "everything"] {
+            assert!(text.parse::<Subset>().unwrap_err().to_string().contains("is no subset"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! One thing that is done to a scenario without its script's knowledge, as a value and as text: `reorg:117:3`, `cut:17:before`,
+//! `cheat:alice:alice-bob:2`. Says what is to be done; the probe does it.
+use crate::world::Moment;
+use std::fmt;
+use std::str::FromStr;
+
+/// What is done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Variant {
+    /// When the block at this height has been mined for the first time, so many blocks are taken out of the chain and mined again, with
+    /// the same transactions, and one more.
+    Reorg {
+        /// When.
+        at_height: u32,
+        /// How many.
+        depth: u32,
+    },
+    /// The link under this message breaks, and stands again when all else has come to rest.
+    Cut {
+        /// From 1, as messages set out.
+        message: u64,
+        /// Whether the message arrives.
+        moment: Moment,
+    },
+    /// At the end of the script a party publishes a past state of its own.
+    Cheat {
+        /// Who.
+        party: String,
+        /// Of which channel.
+        channel: String,
+        /// From 1, as the seed counts.
+        state: u64,
+        /// Whether it publishes its HTLC transactions of that state too.
+        second_stages: bool,
+    },
+}
+
+/// A kind of variant, for a sweep.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    /// Each block, each depth.
+    Reorg,
+    /// Each message, before and after.
+    Disconnect,
+    /// Each party, each past state, with and without second stages.
+    Cheat,
+}
+
+/// The text is no variant.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{text:?} is no variant: reorg:HEIGHT:DEPTH, cut:MESSAGE:before|after or cheat:PARTY:CHANNEL:STATE[:second-stages]")]
+pub struct BadVariant {
+    text: String,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Reorg => "--reorg",
+            Kind::Disconnect => "--disconnect",
+            Kind::Cheat => "--cheat",
+        })
+    }
+}
+
+impl Variant {
+    /// In words.
+    pub fn words(&self) -> String {
+        match self {
+            Variant::Reorg { at_height, depth } => {
+                format!("{depth} deep at height {at_height}")
+            }
+            Variant::Cut { message, moment: Moment::Before } => format!("link cut before message {message}"),
+            Variant::Cut { message, moment: Moment::After } => format!("link cut after message {message}"),
+            Variant::Cheat { party, channel, state, second_stages } => {
+                let with = if *second_stages { ", with second stages" } else { "" };
+                format!("{party} publishes state {state} of {channel}{with}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Variant::Reorg { at_height, depth } => write!(f, "reorg:{at_height}:{depth}"),
+            Variant::Cut { message, moment: Moment::Before } => write!(f, "cut:{message}:before"),
+            Variant::Cut { message, moment: Moment::After } => write!(f, "cut:{message}:after"),
+            Variant::Cheat { party, channel, state, second_stages } => {
+                let with = if *second_stages { ":second-stages" } else { "" };
+                write!(f, "cheat:{party}:{channel}:{state}{with}")
+            }
+        }
+    }
+}
+
+impl FromStr for Variant {
+    type Err = BadVariant;
+
+    fn from_str(text: &str) -> Result<Self, BadVariant> {
+        parse(text).ok_or_else(|| BadVariant { text: text.into() })
+    }
+}
+
+fn parse(text: &str) -> Option<Variant> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let variant = match parts[..] {
+        ["reorg", height, depth] => {
+            Variant::Reorg { at_height: height.parse().ok()?, depth: depth.parse().ok()? }
+        }
+        ["cut", message, moment] => {
+            let moment = match moment {
+                "before" => Moment::Before,
+                "after" => Moment::After,
+                _ => return None,
+            };
+            Variant::Cut { message: message.parse().ok()?, moment }
+        }
+        ["cheat", party, channel, state] => Variant::Cheat {
+            party: party.into(),
+            channel: channel.into(),
+            state: state.parse().ok()?,
+            second_stages: false,
+        },
+        ["cheat", party, channel, state, "second-stages"] => Variant::Cheat {
+            party: party.into(),
+            channel: channel.into(),
+            state: state.parse().ok()?,
+            second_stages: true,
+        },
+        _ => return None,
+    };
+    Some(variant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for text in [
+            "reorg:117:3",
+            "cut:17:before",
+            "cut:17:after",
+            "cheat:alice:alice-bob:2",
+            "cheat:bob:alice-bob:1:second-stages",
+        ] {
+            assert_eq!(text.parse::<Variant>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_forms_there_are() {
+        for text in ["", "reorg", "reorg:x:1", "reorg:1", "cut:1:during", "cheat:a:b:c", "cheat:a:b:1:all"] {
+            let refused = text.parse::<Variant>().unwrap_err().to_string();
+            assert!(refused.contains("is no variant: reorg:HEIGHT:DEPTH"), "{refused}");
+        }
+    }
+}
