@@ -38,7 +38,7 @@ fn two_children_with_two_coins(net: &mut Net) {
 }
 
 /// With one coin one commitment waits until the change of the other's child is there: one block more.
-#[scenario(mutants = "gives_one_coin_twice")]
+#[scenario]
 fn two_children_with_one_coin(net: &mut Net) {
     let [one, other] = two_closes(net, 1);
     assert_eq!(one.abs_diff(other), 1, "the second waits for the change of the first");
