@@ -36,6 +36,7 @@ pub mod prelude {
     pub use crate::net::{msat, sat, ChannelRef, Coin, Net, NodeRef, Open, Payment, Route};
     pub use crate::net::{Fault, Kind, Moment, Spend, State};
     pub use crate::scenario;
+    pub use crate::Mutant;
     pub use leyden_core::node::{ForwardPolicy, NodeConfig};
     pub use leyden_core::tx::ChannelType;
     pub use leyden_core::units::{FeeratePerKw, Msat, Sat, Timestamp};

@@ -146,6 +146,26 @@ fn n37_a_wrong_fee_update_is_warned_about() {
 }
 
 #[test]
+fn n37_a_feerate_that_turns_htlcs_into_dust_fails_the_channel() {
+    let feerate = FeeratePerKw::new(50_000);
+    let cases = [
+        (ChannelType::StaticRemotekey, 30_000_000, true),
+        (ChannelType::StaticRemotekey, 5_000_000, false), // as much as may burn
+        (ChannelType::AnchorsZeroFeeHtlc, 30_000_000, false), // its limit does not depend on the feerate
+    ];
+    for (channel_type, amount, fails) in cases {
+        let mut pair = Pair::open(Setup { channel_type, ..Setup::default() });
+        pair.add(B, 1, amount).unwrap();
+        pair.settle();
+        let channel_id = pair.channel(A).id();
+        let update = leyden_core::wire::UpdateFee { channel_id, feerate_per_kw: feerate };
+        pair.receive(B, Message::UpdateFee(update));
+        let error = pair.error_of(B);
+        assert_eq!(error.is_some_and(|error| error.contains("would burn")), fails, "{amount} msat");
+    }
+}
+
+#[test]
 fn n30_an_offer_against_the_rules_is_warned_about() {
     let limited = ChannelConfig {
         htlc_minimum: Msat::new(5_000),

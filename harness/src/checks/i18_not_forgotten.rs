@@ -4,8 +4,9 @@ use super::replay::Resolved;
 use super::{Broken, Evidence, IRREVOCABLE_DEPTH};
 use leyden_core::units::{Msat, Sat};
 
-/// An output below this is not worth its own fee at the feerate that nodes are told: nobody has to fetch it.
-const WORTHLESS: Sat = Sat::new(1000);
+/// An output below this is not worth its own fees at the feerate that nodes are told: nobody has to fetch it. The dearest is an HTLC
+/// without anchors, which leaves 354 sat at the dust limit when its own transaction is paid (703 sat).
+const WORTHLESS: Sat = Sat::new(1_100);
 
 /// Every channel that an honest end called resolved.
 pub(super) fn check(evidence: &Evidence) -> Vec<Broken> {

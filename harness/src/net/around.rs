@@ -1,7 +1,7 @@
 //! What is around a node: the feerates it is told, the mempool it sees, sleep, restart, and the bug that it carries. `settle`
 //! makes everybody see and wake; feerates stay.
 use super::{Net, NodeRef};
-use leyden_core::channel::MIN_FEERATE;
+use leyden_core::channel::{Mutant, MIN_FEERATE};
 use leyden_core::node::Command;
 use leyden_core::units::FeeratePerKw;
 
@@ -86,5 +86,11 @@ impl Net {
     /// it: a cheater is a stock node too.
     pub fn mutate(&mut self, node: NodeRef) {
         self.world.carry(node.0);
+    }
+
+    /// The node is an adversary from now on: it breaks this one rule in every run, and carries no planted bug.
+    pub fn deviate(&mut self, node: NodeRef, rule: Mutant) {
+        self.dishonest(node);
+        self.world.deviate(node.0, rule);
     }
 }

@@ -167,16 +167,27 @@ impl Net {
         self.announce(channel);
     }
 
+    /// Tells every node where the channel is now, after a reorganisation that mined its funding elsewhere. The old place is known
+    /// too, as it would be in the network.
+    #[track_caller]
+    pub fn announce_again(&mut self, channel: ChannelRef) {
+        if !self.note_ready(channel) {
+            panic!("{} was never ready", self.channel_title(channel));
+        }
+        self.announce(channel);
+    }
+
     /// Whether both ends said that the channel is ready.
     fn note_ready(&mut self, channel: ChannelRef) -> bool {
         let data = &self.channels[channel.0];
         let ready = |end: NodeRef| {
-            self.notices(end).find_map(|notice| match notice {
+            let told = self.notices(end).filter_map(|notice| match notice {
                 Notice::ChannelReady { channel, short_channel_id } if *channel == data.id => {
                     Some(*short_channel_id)
                 }
                 _ => None,
-            })
+            });
+            told.last()
         };
         let [a, b] = data.ends.map(ready);
         self.channels[channel.0].short = a.filter(|_| b.is_some());

@@ -24,6 +24,8 @@ pub(super) struct Around {
     mutant: Option<Mutant>,
     /// The nodes that carry the mutant; all if none is named.
     carriers: BTreeSet<usize>,
+    /// Nodes that break one rule in every run: a scenario's adversaries.
+    deviants: BTreeMap<usize, Mutant>,
     /// What the lab published in a node's name.
     published: Vec<(usize, Txid)>,
     /// Every preimage that anybody gave away.
@@ -38,7 +40,8 @@ impl World {
         let feerate = own.or(around.feerate).unwrap_or(FEERATE);
         let carries = around.carriers.is_empty() || around.carriers.contains(&node);
         let height = BlockHeight::new(self.seats[node].height);
-        Env::new(self.now, height, feerate).with(around.mutant.filter(|_| carries))
+        let planted = around.mutant.filter(|_| carries);
+        Env::new(self.now, height, feerate).with(around.deviants.get(&node).copied().or(planted))
     }
 
     /// The feerate that a node is told now.
@@ -67,6 +70,12 @@ impl World {
     /// This node carries the bug that the run plants, and no other that is not named as well.
     pub fn carry(&mut self, node: usize) {
         self.around.carriers.insert(node);
+    }
+
+    /// This node breaks one rule from now on, in every run.
+    pub fn deviate(&mut self, node: usize, rule: Mutant) {
+        self.note(format!("{} is an adversary: {rule}", self.seats[node].name));
+        self.around.deviants.insert(node, rule);
     }
 
     /// From now on the node sees no mempool, and what it broadcasts reaches none. Blocks still arrive.

@@ -8,7 +8,7 @@ use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Batch, Node, NodeConfig, Notice, RecordKey};
 use leyden_core::tx::Side;
 use leyden_core::units::{BlockHeight, CltvExpiry, Msat, Timestamp};
-use leyden_core::wire::Message;
+use leyden_core::wire::{Message, OnionBytes};
 use std::collections::BTreeMap;
 
 /// What a node has saved.
@@ -145,7 +145,7 @@ pub struct Notified {
 }
 
 /// An HTLC that was offered on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Offered {
     /// By whom.
     pub from: usize,
@@ -163,6 +163,8 @@ pub struct Offered {
     pub cltv_expiry: CltvExpiry,
     /// The height at which it was offered.
     pub height: u32,
+    /// Its onion: no two payments have the same.
+    pub onion: OnionBytes,
 }
 
 impl Offered {
@@ -182,6 +184,7 @@ impl Offered {
                 amount: add.amount_msat,
                 cltv_expiry: add.cltv_expiry,
                 height,
+                onion: add.onion_routing_packet,
             }),
             _ => None,
         }

@@ -6,7 +6,7 @@ use leyden_core::units::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What happens to a message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Fault {
     /// It waits until it is released, and so does all that its sender sends behind it: a stream stays a stream.
     Hold,
@@ -18,6 +18,8 @@ pub enum Fault {
     Duplicate,
     /// It arrives behind the next message of its sender; if there is none, when it is released.
     Reorder,
+    /// Its bytes are changed on the way: the sender is an adversary. For people, what is changed.
+    Rewrite(&'static str, fn(&mut Vec<u8>)),
 }
 
 /// Where a link breaks.
@@ -95,7 +97,7 @@ impl World {
     /// What was held in this direction goes on its way, in order, and holding ends.
     pub fn release(&mut self, from: usize, to: usize) {
         let way = (from, to);
-        self.tampering.rules.retain(|rule| (rule.from, rule.to) != way || rule.fault != Fault::Hold);
+        self.tampering.rules.retain(|rule| (rule.from, rule.to) != way || !matches!(rule.fault, Fault::Hold));
         self.tampering.stalled.remove(&way);
         let held = self.tampering.held.remove(&way).unwrap_or_default();
         if held.is_empty() {
@@ -152,6 +154,13 @@ impl World {
                 told("is doubled");
                 self.queue.push(at, to, message.clone());
                 self.queue.push(at, to, message);
+                self.bring_overtaken(way);
+            }
+            Some(Fault::Rewrite(what, change)) => {
+                told(&format!("comes with {what}"));
+                let Happening::Message { from, connection, number, mut bytes } = message else { return };
+                change(&mut bytes);
+                self.queue.push(at, to, Happening::Message { from, connection, number, bytes });
                 self.bring_overtaken(way);
             }
             Some(Fault::Reorder) => {

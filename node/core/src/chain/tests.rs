@@ -68,7 +68,7 @@ fn funded_at(coins: &[u64]) -> (Wallet, BlockHash) {
 
 fn fund(wallet: &mut Wallet, channel: ChannelId, sat: u64) -> Result<(Transaction, u32), FundingError> {
     let script = ScriptBuf::new_p2wsh(&bitcoin::WScriptHash::hash(&[9]));
-    wallet.fund(channel, script, Sat::new(sat), FeeratePerKw::new(253))
+    wallet.fund(channel, script, Sat::new(sat), FeeratePerKw::new(253), &[])
 }
 
 #[test]
@@ -126,6 +126,40 @@ fn a_disconnected_block_takes_its_coins_away() {
     assert_eq!(wallet.balance(), Sat::new(100_000));
     connect(&mut wallet, 3, second, vec![payment(script, 31_000, 77)]);
     assert_eq!(wallet.balance(), Sat::new(131_000));
+}
+
+#[test]
+fn a_coin_spent_in_a_block_that_is_gone_is_there_again() {
+    let (mut wallet, first) = funded_at(&[100_000]);
+    // A fee of a channel's transaction, which this wallet did not broadcast: it learns of it from the block.
+    let change = wallet.fresh_script();
+    let (funding, _) = fund(&mut wallet, CHANNEL, 50_000).unwrap();
+    wallet.release(CHANNEL);
+    let mut spend = payment(change, 90_000, 0);
+    spend.input[0].previous_output = funding.input[0].previous_output;
+    connect(&mut wallet, 2, first, vec![spend.clone()]);
+    assert_eq!(wallet.balance(), Sat::new(90_000));
+    wallet.disconnect(BlockHeight::new(2));
+    assert_eq!(wallet.balance(), Sat::new(100_000));
+    assert_eq!(fund(&mut wallet, CHANNEL, 50_000).unwrap().0.input.len(), 1);
+    wallet.release(CHANNEL);
+    connect(&mut wallet, 2, first, vec![spend]);
+    assert_eq!(wallet.balance(), Sat::new(90_000));
+}
+
+#[test]
+fn a_coin_that_another_transaction_waits_with_is_left_alone() {
+    let mut wallet = funded(&[100_000, 60_000]);
+    let (large, _) = fund(&mut wallet, CHANNEL, 50_000).unwrap();
+    wallet.release(CHANNEL);
+    let used = [large.input[0].previous_output];
+    let script = ScriptBuf::new_p2wsh(&bitcoin::WScriptHash::hash(&[9]));
+    let fund = |wallet: &mut Wallet, sat| {
+        wallet.fund(CHANNEL, script.clone(), Sat::new(sat), FeeratePerKw::new(253), &used)
+    };
+    let (small, _) = fund(&mut wallet, 50_000).unwrap();
+    assert_ne!(small.input[0].previous_output, used[0]);
+    assert!(fund(&mut wallet, 70_000).is_err());
 }
 
 #[test]

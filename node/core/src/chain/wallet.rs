@@ -138,6 +138,9 @@ impl Wallet {
         }
         self.collect();
         self.saved.changes.local_chain.blocks.split_off(&height.get().max(1));
+        // Fundings were broadcast by this wallet and still wait. What channels pay fees with they broadcast again, or not: until it
+        // is mined it spends nothing here.
+        self.saved.changes.tx_graph.anchors.retain(|(anchor, _)| anchor.block_id.height < height.get());
         self.dirty = true;
         if let Ok(bdk) = load(&self.master, self.saved.changes.clone()) {
             self.bdk = bdk;
@@ -165,7 +168,8 @@ impl Wallet {
         self.saved.reserved.values().flatten().copied().collect()
     }
 
-    /// Builds and signs a transaction that pays `amount` to `script`, and reserves its coins for `channel`.
+    /// Builds and signs a transaction that pays `amount` to `script`, and reserves its coins for `channel`. It leaves `used` alone:
+    /// coins that other transactions wait with.
     /// Gives the transaction and the output's index. Nothing counts as spent until [`Wallet::broadcast`].
     pub fn fund(
         &mut self,
@@ -173,9 +177,11 @@ impl Wallet {
         script: ScriptBuf,
         amount: Sat,
         feerate: FeeratePerKw,
+        used: &[OutPoint],
     ) -> Result<(Transaction, u32), FundingError> {
         self.raise_tip();
-        let unspendable = self.unspendable();
+        let mut unspendable = self.unspendable();
+        unspendable.extend(used);
         // Revealed, and so on record: what `bdk_wallet` would pick it marks as used in memory only.
         let change = self.bdk.reveal_next_address(KeychainKind::Internal).address.script_pubkey();
         let mut builder = self.bdk.build_tx().coin_selection(SortedLargestFirst);

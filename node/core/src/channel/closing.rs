@@ -1,5 +1,6 @@
 //! The fee of the closing transaction (BOLT 2, "Legacy Closing Negotiation", with `fee_range`): the opener names a fee and a
 //! range, the acceptor takes it or picks another within both ranges, and then both have X.
+use super::funded::verifiable;
 use super::limits::MIN_FEERATE;
 use super::on_chain::OnChain;
 use super::{Base, Env, Out, Phase, ShuttingDown, Stop, Violation};
@@ -125,7 +126,7 @@ impl ShuttingDown {
     ) -> Result<Phase, Stop> {
         let Some(scripts) = self.ready() else { return Err(Violation::ClosingTooEarly.into()) };
         let mut next = self;
-        let closing = next.signed_by_peer(&scripts, message)?;
+        let closing = next.signed_by_peer(&scripts, message, env)?;
         let own = next.negotiation.sent.unwrap_or_else(|| next.acceptable(&scripts, env));
         let fee = next.answer(message, own)?;
         if fee != message.fee_satoshis {
@@ -150,10 +151,12 @@ impl ShuttingDown {
         &self,
         scripts: &Scripts,
         message: &ClosingSigned,
+        env: &Env,
     ) -> Result<ClosingTransaction, Violation> {
+        let signature = verifiable(&message.signature, env);
         for builder in [Side::Remote, Side::Local] {
             let closing = self.closing(scripts, message.fee_satoshis, builder)?;
-            if let Some(signed) = closing.signed_by_peer(&self.funded.terms, &message.signature) {
+            if let Some(signed) = closing.signed_by_peer(&self.funded.terms, &signature) {
                 return Ok(signed);
             }
         }

@@ -9,7 +9,7 @@ use super::on_chain::{self, OnChain};
 use super::opening;
 use super::reestablish::Standing;
 use super::{
-    Base, Command, Confirmed, Effect, Env, FallenBehind, Funded, Input, Out, Phase, Place, Rejection,
+    Base, Command, Confirmed, Effect, Env, FallenBehind, Funded, Input, Mutant, Out, Phase, Place, Rejection,
     ShuttingDown, Stop, Violation,
 };
 use crate::tx::Side;
@@ -45,7 +45,9 @@ impl Confirming {
         match input {
             Input::Message(message) => self.message(base, message, env, out),
             Input::Command(command) => self.command(base, command, env, out),
-            Input::BlockConnected { height, transactions } => self.on_block(base, *height, transactions, out),
+            Input::BlockConnected { height, transactions } => {
+                self.on_block(base, *height, transactions, env, out)
+            }
             Input::BlockDisconnected { height } => Ok(self.on_block_gone(*height, out)),
             Input::Disconnected => {
                 base.go_offline(out);
@@ -73,7 +75,7 @@ impl Confirming {
                 let mut next = self;
                 match next.funded.on_reestablish(base, message, env, out)? {
                     Standing::Level => {
-                        next.send_ready(base, env.height, out);
+                        next.send_ready(base, env, out);
                         Ok(next.begin(out))
                     }
                     Standing::Behind(revoked) => Ok(FallenBehind::enter(base, next.funded, revoked, out)),
@@ -139,10 +141,11 @@ impl Confirming {
         base: &mut Base,
         height: BlockHeight,
         transactions: &[Confirmed],
+        env: &Env,
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
-        if next.funded.confirm(height, transactions, out)? == Mined::Wrong {
+        if next.funded.confirm(height, transactions, env, out)? == Mined::Wrong {
             out.error(base.id, &Violation::FundingMismatch.to_string());
             return Ok(opening::abandon(&Violation::FundingMismatch.to_string(), out));
         }
@@ -155,13 +158,14 @@ impl Confirming {
         if next.funded.place.is_none() && acceptor && waited >= patience {
             return Ok(opening::never_confirmed(patience, out));
         }
-        next.send_ready(base, height, out);
+        next.send_ready(base, env, out);
         Ok(next.begin(out))
     }
 
-    fn send_ready(&mut self, base: &Base, height: BlockHeight, out: &mut Out) {
-        let depth = self.funded.depth(height);
-        if self.funded.ready_sent || depth < self.funded.minimum_depth || !base.is_online() {
+    fn send_ready(&mut self, base: &Base, env: &Env, out: &mut Out) {
+        let depth = self.funded.depth(env.height);
+        let due = if env.plants(Mutant::ReadyTooEarly) { 1 } else { self.funded.minimum_depth };
+        if self.funded.ready_sent || depth < due || !base.is_online() {
             return;
         }
         self.funded.ready_sent = true;
@@ -205,12 +209,14 @@ impl Funded {
         &mut self,
         height: BlockHeight,
         transactions: &[Confirmed],
+        env: &Env,
         out: &mut Out,
     ) -> Result<Mined, Violation> {
         let funding = self.terms.funding;
         let found = transactions.iter().find(|confirmed| confirmed.tx.compute_txid() == funding.txid);
         let Some(confirmed) = found else { return Ok(Mined::No) };
-        if confirmed.tx.output.get(funding.vout as usize) != Some(&self.terms.funding_output()) {
+        let pays = confirmed.tx.output.get(funding.vout as usize) == Some(&self.terms.funding_output());
+        if !pays && !env.plants(Mutant::FundingIsNotChecked) {
             return Ok(Mined::Wrong);
         }
         self.place = Some(Place { height, index: confirmed.index });

@@ -2,7 +2,7 @@
 //! what it had promised to keep. Our commitment is revoked, so that to broadcast it would give everything away. Signs nothing
 //! and broadcasts nothing: asks the peer to close alone, and waits for its commitment on the chain.
 use super::on_chain::{self, OnChain};
-use super::{Base, Command, Funded, Input, Out, Phase, Rejection, Stop};
+use super::{Base, Command, Env, Funded, Input, Out, Phase, Rejection, Stop};
 use crate::units::CommitmentNumber;
 use crate::wire::Message;
 use serde::{Deserialize, Serialize};
@@ -26,14 +26,14 @@ impl FallenBehind {
     }
 
     /// One input.
-    pub fn step(self, base: &mut Base, input: &Input, out: &mut Out) -> Result<Phase, Stop> {
+    pub fn step(self, base: &mut Base, input: &Input, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
         let mut next = self;
         match input {
             Input::Message(message) => next.message(base, message, out),
             Input::Command(command) => next.command(command, out)?,
             Input::BlockConnected { height, transactions } => {
                 // That the funding is another one than agreed cannot matter any more.
-                let _ = next.funded.confirm(*height, transactions, out);
+                let _ = next.funded.confirm(*height, transactions, env, out);
                 if let Some(spend) = on_chain::spend_in(&next.funded, transactions) {
                     return Ok(OnChain::spent(base, next.funded, &spend.tx, *height, transactions, out));
                 }

@@ -14,7 +14,7 @@ use super::limits::Agreement;
 use super::reestablish::LastSent;
 use super::signer::Signer;
 use super::stage::{Event, View};
-use super::{Effect, Out, Violation};
+use super::{Effect, Env, Mutant, Out, Violation};
 use crate::ids::{ChannelId, ShortChannelId};
 use crate::keys::SecretStore;
 use crate::tx::{ChannelTerms, Commitment, CommitmentKeys, Side};
@@ -160,12 +160,14 @@ impl Funded {
         &mut self,
         message: &CommitmentSigned,
         signer: &mut Signer,
+        env: &Env,
         out: &mut Out,
     ) -> Result<(), Violation> {
         let number = self.local.commitment.number.next();
         self.ledger.advance(Event::Commit { by: Side::Remote });
         let commitment = self.build(Side::Local, number, self.next_local_point)?;
-        if !commitment.verify(&self.terms, Side::Remote, &message.signature) {
+        let signature = verifiable(&message.signature, env);
+        if !commitment.verify(&self.terms, Side::Remote, &signature) {
             return Err(Violation::CommitmentSignature);
         }
         let (got, due) = (message.htlc_signatures.len(), commitment.htlcs.len());
@@ -234,6 +236,15 @@ impl Funded {
         let commitment = &self.local.commitment;
         commitment.complete(&self.terms, &signer.sign_own(&self.terms, commitment), &self.local.signature)
     }
+}
+
+/// The signature itself, unless the lab wants a high S to pass.
+pub fn verifiable(signature: &Signature, env: &Env) -> Signature {
+    let mut signature = *signature;
+    if env.plants(Mutant::TakesHighSignatures) {
+        signature.normalize_s();
+    }
+    signature
 }
 
 fn tell(outcomes: Vec<Outcome>, out: &mut Out) {

@@ -122,6 +122,31 @@ mutants! {
     /// Messages of the peer count before its `channel_reestablish`; the sound node warns and disconnects (BOLT 2, "Message
     /// Retransmission").
     ListenBeforeReestablish,
+    /// `channel_ready` is sent as soon as the funding is mined, not at `minimum_depth` (BOLT 2, `channel_ready`).
+    ReadyTooEarly,
+    /// The acceptor takes any transaction of the right id for the funding; the sound one looks at amount and script (BOLT 2,
+    /// `channel_ready`).
+    FundingIsNotChecked,
+    /// The funding's place after a reorganisation is told to nobody (BOLT 7, `short_channel_id`).
+    KeepsOldShortChannelId,
+    /// The acceptor takes a feerate out of all reason (BOLT 2, `update_fee`).
+    TakesAnyFeerate,
+    /// The acceptor takes a feerate that turns HTLCs into the miner's dust beyond `max_dust_htlc_exposure` (BOLT 2, `update_fee`).
+    TakesFeerateThatTrims,
+    /// A signature with a high S is taken for what its low twin is; no mempool takes a transaction with it (BIP 146).
+    TakesHighSignatures,
+    /// Coins that transactions of ours wait with are given away once more; the sound node's channels never share a coin.
+    GivesOneCoinTwice,
+    /// A shutdown script that has none of the allowed forms is taken (BOLT 2, `shutdown`).
+    TakesAnyShutdownScript,
+    /// The script that the peer bound itself to is forgotten: whoever robs it can close to its own (BOLT 2, `upfront_shutdown_script`).
+    ForgetsUpfrontScript,
+    /// The opener's funding pays a script of its own; a sound one pays the 2-of-2 (BOLT 3, "Funding Transaction Output").
+    FundsItself,
+    /// The opener proposes any feerate; a sound one stays within reason (BOLT 2, `update_fee`).
+    ProposesAnyFeerate,
+    /// All attempts have one session key, so that one onion goes out twice (BOLT 4, "Packet Structure").
+    OneSessionKey,
 }
 
 impl fmt::Display for Mutant {

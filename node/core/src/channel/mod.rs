@@ -227,7 +227,7 @@ impl Phase {
             Phase::Confirming(phase) => phase.step(base, input, env, out),
             Phase::Normal(phase) => phase.step(base, input, env, out),
             Phase::ShuttingDown(phase) => phase.step(base, input, env, out),
-            Phase::FallenBehind(phase) => phase.step(base, input, out),
+            Phase::FallenBehind(phase) => phase.step(base, input, env, out),
             Phase::OnChain(phase) => phase.step(base, input, env, out),
             Phase::Done => done(input),
         }

@@ -1,7 +1,6 @@
 //! Normal operation: updates and signatures in both directions. The ladders stand in `funded` and `stage`.
 use super::on_chain::{self, OnChain};
 use super::reestablish::Standing;
-use super::signer::Signer;
 use super::{
     Base, Command, Confirmed, Effect, Env, FallenBehind, Funded, Input, Mutant, Origin, Out, Phase, Refusal,
     Rejection, ShuttingDown, Stop, Violation,
@@ -25,7 +24,9 @@ impl Normal {
         match input {
             Input::Message(message) => self.message(base, message, env, out),
             Input::Command(command) => self.command(base, command, env, out),
-            Input::BlockConnected { height, transactions } => self.on_block(base, *height, transactions, out),
+            Input::BlockConnected { height, transactions } => {
+                self.on_block(base, *height, transactions, env, out)
+            }
             Input::BlockDisconnected { height } => {
                 let mut next = self;
                 next.funded.unconfirm(*height, out);
@@ -121,13 +122,26 @@ impl Normal {
         base: &mut Base,
         height: BlockHeight,
         transactions: &[Confirmed],
+        env: &Env,
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
-        next.funded.confirm(height, transactions, out)?;
+        next.funded.confirm(height, transactions, env, out)?;
+        next.tell_place(height, env, out);
         match on_chain::spend_in(&next.funded, transactions) {
             Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, out)),
             None => Ok(Phase::Normal(next)),
+        }
+    }
+}
+
+impl Normal {
+    /// After a reorganisation the funding is mined again, maybe elsewhere: the channel has another short id from now on.
+    fn tell_place(&self, height: BlockHeight, env: &Env, out: &mut Out) {
+        let is_new = self.funded.place.is_some_and(|place| place.height == height);
+        let told = self.funded.short_channel_id().filter(|_| is_new);
+        if let Some(short_channel_id) = told.filter(|_| !env.plants(Mutant::KeepsOldShortChannelId)) {
+            out.effects.push(Effect::Ready { short_channel_id });
         }
     }
 }
@@ -151,7 +165,7 @@ impl Funded {
         base.online("an update", env)?;
         let fulfilled =
             if env.plants(Mutant::FailsFulfilledHtlcs) { self.ledger.fulfilled() } else { vec![] };
-        self.take_update(&mut base.signer, message, env, out)?;
+        self.take_update(base, message, env, out)?;
         if env.plants(Mutant::FailsFulfilledHtlcs) {
             self.tell_late(fulfilled, out);
         }
@@ -176,7 +190,7 @@ impl Funded {
 
     fn take_update(
         &mut self,
-        signer: &mut Signer,
+        base: &mut Base,
         message: &Message,
         env: &Env,
         out: &mut Out,
@@ -187,14 +201,14 @@ impl Funded {
             Message::UpdateFailHtlc(message) => self.on_update_fail_htlc(message),
             Message::UpdateFailMalformedHtlc(message) => self.on_update_fail_malformed_htlc(message),
             Message::CommitmentSigned(message) => {
-                self.on_commitment_signed(message, signer, out)?;
+                self.on_commitment_signed(message, &mut base.signer, env, out)?;
                 if env.plants(Mutant::ForwardBeforeIrrevocable) {
                     out.effects.extend(self.ledger.acknowledged().map(Effect::Received));
                 }
                 Ok(())
             }
-            Message::RevokeAndAck(message) => self.on_revoke_and_ack(message, signer, out),
-            Message::UpdateFee(message) => self.on_update_fee(message, env),
+            Message::RevokeAndAck(message) => self.on_revoke_and_ack(message, &mut base.signer, out),
+            Message::UpdateFee(message) => self.on_update_fee(message, &base.config, env),
             Message::Warning(_)
             | Message::Init(_)
             | Message::Error(_)

@@ -14,7 +14,8 @@ use super::on_chain::{self, OnChain};
 use super::opening::rules::is_shutdown_script;
 use super::reestablish::Standing;
 use super::{
-    Base, Command, Confirmed, Env, FallenBehind, Funded, Input, Out, Phase, Rejection, Stop, Violation,
+    Base, Command, Confirmed, Env, FallenBehind, Funded, Input, Mutant, Out, Phase, Rejection, Stop,
+    Violation,
 };
 use crate::tx::Side;
 use crate::units::{BlockHeight, FeeratePerKw};
@@ -51,7 +52,9 @@ impl ShuttingDown {
         match input {
             Input::Message(message) => self.message(base, message, env, out),
             Input::Command(command) => self.command(base, command, env, out),
-            Input::BlockConnected { height, transactions } => self.on_block(base, *height, transactions, out),
+            Input::BlockConnected { height, transactions } => {
+                self.on_block(base, *height, transactions, env, out)
+            }
             Input::BlockDisconnected { height } => {
                 let mut next = self;
                 next.funded.unconfirm(*height, out);
@@ -177,10 +180,11 @@ impl ShuttingDown {
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let script = &message.scriptpubkey;
-        if !is_shutdown_script(script) {
+        if !is_shutdown_script(script) && !env.plants(Mutant::TakesAnyShutdownScript) {
             return Err(Violation::ShutdownScript.into());
         }
-        let upfront = self.funded.peer_upfront_script.as_ref();
+        let bound = self.funded.peer_upfront_script.as_ref();
+        let upfront = bound.filter(|_| !env.plants(Mutant::ForgetsUpfrontScript));
         if [upfront, self.remote_script.as_ref()].into_iter().flatten().any(|before| before != script) {
             return Err(Violation::ShutdownScriptChanged.into());
         }
@@ -227,10 +231,11 @@ impl ShuttingDown {
         base: &mut Base,
         height: BlockHeight,
         transactions: &[Confirmed],
+        env: &Env,
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
-        next.funded.confirm(height, transactions, out)?;
+        next.funded.confirm(height, transactions, env, out)?;
         match on_chain::spend_in(&next.funded, transactions) {
             Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, out)),
             None => Ok(Phase::ShuttingDown(next)),

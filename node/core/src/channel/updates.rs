@@ -250,14 +250,16 @@ impl Funded {
         if self.terms.opener != Side::Local && !env.plants(Mutant::AcceptorChangesFee) {
             return Err(Rejection::NotOpener);
         }
-        if feerate < lowest || feerate > highest {
+        let sane = feerate >= lowest && feerate <= highest;
+        if !sane && !env.plants(Mutant::ProposesAnyFeerate) {
             return Err(Rejection::Feerate { feerate, lowest, highest });
         }
         if !self.opener_affords(feerate) && !env.plants(Mutant::UnaffordableFee) {
             return Err(Rejection::FeeUnaffordable { feerate });
         }
         let (exposure, maximum) = (self.dust_exposure(feerate), config.max_dust_htlc_exposure);
-        if exposure > maximum && exposure > self.dust_exposure_now() {
+        let more = exposure > maximum && exposure > self.dust_exposure_now();
+        if more && !env.plants(Mutant::IgnoreDustExposure) {
             return Err(Rejection::DustExposure { exposure, maximum });
         }
         self.ledger.update_fee(feerate);
@@ -272,15 +274,27 @@ impl Funded {
         Message::UpdateFee(UpdateFee { channel_id, feerate_per_kw: feerate })
     }
 
-    /// The opener proposes a feerate.
-    pub fn on_update_fee(&mut self, message: &UpdateFee, env: &Env) -> Result<(), Violation> {
+    /// The opener proposes a feerate. One that turns HTLCs into dust beyond what is allowed fails the channel, before it is
+    /// committed: the HTLCs still have their outputs then.
+    pub fn on_update_fee(
+        &mut self,
+        message: &UpdateFee,
+        config: &ChannelConfig,
+        env: &Env,
+    ) -> Result<(), Violation> {
         let feerate = message.feerate_per_kw;
         let (lowest, highest) = sane_feerates(env);
         if self.terms.opener != Side::Remote {
             return Err(Violation::FeeFromAcceptor);
         }
-        if feerate < lowest || feerate > highest {
+        let sane = feerate >= lowest && feerate <= highest;
+        if !sane && !env.plants(Mutant::TakesAnyFeerate) {
             return Err(Violation::Feerate { feerate, lowest, highest });
+        }
+        let (exposure, maximum) = (self.dust_exposure(feerate), config.max_dust_htlc_exposure);
+        let more = exposure > maximum && exposure > self.dust_exposure_now();
+        if more && !env.plants(Mutant::TakesFeerateThatTrims) {
+            return Err(Violation::FeerateDustExposure { feerate, exposure, maximum });
         }
         self.ledger.update_fee(feerate);
         match self.overdraft(Side::Remote) {

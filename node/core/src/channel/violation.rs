@@ -99,6 +99,8 @@ pub enum Violation {
     FeeFromAcceptor,
     #[error("the opener cannot pay for a feerate of {feerate} above its reserve")]
     FeeUnaffordable { feerate: FeeratePerKw },
+    #[error("at a feerate of {feerate} dust HTLCs would burn {exposure}, more than the {maximum} allowed")]
+    FeerateDustExposure { feerate: FeeratePerKw, exposure: Msat, maximum: Msat },
     // Closing.
     #[error("shutdown before the funding is signed")]
     ShutdownTooEarly,
@@ -166,6 +168,7 @@ impl Violation {
             | HtlcSignature
             | Overdrawn
             | RevocationSecret
+            | FeerateDustExposure { .. }
             | ShutdownTooEarly
             | ClosingFeeUnaffordable { .. }
             | ClosingSignature

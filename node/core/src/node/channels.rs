@@ -4,7 +4,7 @@ use super::draft::Draft;
 use super::peers::error;
 use super::{Action, Node, Notice};
 use crate::chain::Bill;
-use crate::channel::{Channel, Command, Effect, Env, FeeInputs, Input, Offer, Rejection, Role, Step};
+use crate::channel::{Channel, Command, Effect, Env, FeeInputs, Input, Mutant, Offer, Rejection, Role, Step};
 use crate::ids::{ChannelId, NodeId};
 use crate::units::{FeeratePerKw, Sat};
 use crate::wire::Message;
@@ -47,13 +47,13 @@ impl Node {
             match effect {
                 Effect::Send(message) => self.send(peer, &message, draft),
                 Effect::FundingNeeded { script, amount, feerate } => {
-                    self.fund(id, script, amount, feerate, draft);
+                    self.fund(id, script, amount, feerate, env, draft);
                 }
                 Effect::Broadcast { role, tx } => self.broadcast(id, role, tx, env, draft),
                 Effect::BroadcastPackage { transactions } => {
                     draft.actions.push(Action::BroadcastPackage { channel: id, transactions });
                 }
-                Effect::FeeInputsNeeded(needed) => self.give_fee_inputs(id, &needed, draft),
+                Effect::FeeInputsNeeded(needed) => self.give_fee_inputs(id, &needed, env, draft),
                 Effect::Revoked { number, .. } => draft.revoked.push((id, number)),
                 Effect::CommitDue => {
                     self.due.insert(id);
@@ -63,7 +63,10 @@ impl Node {
                     id = channel_id;
                 }
                 Effect::Ready { short_channel_id } => {
-                    self.by_scid.insert(short_channel_id, id);
+                    // Told again after each reorganisation. Whoever knows only the old id can still name the channel by it.
+                    if self.by_scid.insert(short_channel_id, id) == Some(id) {
+                        continue;
+                    }
                     draft.notice(Notice::ChannelReady { channel: id, short_channel_id });
                 }
                 Effect::Received(received) => self.on_received(id, &received, env, draft),
@@ -136,9 +139,12 @@ impl Node {
         script: ScriptBuf,
         amount: Sat,
         feerate: FeeratePerKw,
+        env: &Env,
         draft: &mut Draft,
     ) {
-        match self.wallet.fund(id, script, amount, feerate) {
+        let script = if env.plants(Mutant::FundsItself) { self.wallet.fresh_script() } else { script };
+        let used = self.used_coins(env, draft);
+        match self.wallet.fund(id, script, amount, feerate, &used) {
             Ok((tx, vout)) => draft.task(id, Command::Funded { tx, vout }),
             Err(problem) => {
                 let why = problem.to_string();
@@ -150,11 +156,19 @@ impl Node {
         }
     }
 
+    /// Coins of the wallet that transactions wait with: those that channels know of, and those given to others in this turn.
+    fn used_coins(&self, env: &Env, draft: &Draft) -> Vec<OutPoint> {
+        if env.plants(Mutant::GivesOneCoinTwice) {
+            return Vec::new();
+        }
+        let known = self.channels.values().flat_map(Channel::fee_coins);
+        known.chain(draft.lent_coins()).collect()
+    }
+
     /// Coins for a transaction that cannot pay for itself. Those that other transactions of ours wait with are left alone; if
     /// there are too few, the channel asks again at the next block.
-    fn give_fee_inputs(&mut self, id: ChannelId, needed: &FeeInputs, draft: &mut Draft) {
-        let waiting = self.channels.values().flat_map(Channel::fee_coins);
-        let used: Vec<OutPoint> = waiting.chain(draft.lent_coins()).collect();
+    fn give_fee_inputs(&mut self, id: ChannelId, needed: &FeeInputs, env: &Env, draft: &mut Draft) {
+        let used = self.used_coins(env, draft);
         let bill = Bill {
             tx: &needed.tx,
             weight: needed.weight,

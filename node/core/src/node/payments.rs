@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::{Counters, Node, Notice, PaymentOutcome, RouteHop};
-use crate::channel::{Command, Env, Offer, Origin, Refusal};
+use crate::channel::{Command, Env, Mutant, Offer, Origin, Refusal};
 use crate::ids::{PaymentHash, Preimage};
 use crate::payment::outgoing::{Attempt, Outgoing};
 use crate::payment::route::{self, NoRoute, OwnChannel};
@@ -61,7 +61,7 @@ impl Node {
         let number = Counters::take(&mut self.counters.attempts);
         draft.counters = true;
         draft.payments.insert(hash);
-        let onion = payment.onion(&session_key(&self.seed, number), &hops);
+        let onion = payment.onion(&session_key(&self.seed, number, env), &hops);
         payment.attempt(number, channel, hops);
         self.attempts.insert(number, hash);
         match onion {
@@ -97,7 +97,7 @@ impl Node {
         env: &Env,
         draft: &mut Draft,
     ) {
-        let key = session_key(&self.seed, attempt);
+        let key = session_key(&self.seed, attempt, env);
         let own = self.id;
         self.end_attempt(attempt, env, draft, |payment, attempt| {
             payment.refused(attempt, own, refusal, &key);
@@ -147,7 +147,8 @@ impl Node {
 }
 
 /// The attempt's session key (BOLT 4): never used for another attempt, and found again when its failure comes back.
-fn session_key(seed: &crate::keys::NodeSeed, attempt: u64) -> SecretKey {
+fn session_key(seed: &crate::keys::NodeSeed, attempt: u64, env: &Env) -> SecretKey {
+    let attempt = if env.plants(Mutant::OneSessionKey) { 0 } else { attempt };
     let entropy = seed.entropy("onion session key", attempt);
     SecretKey::from_slice(&entropy).expect("fails for one hash in 2^127")
 }

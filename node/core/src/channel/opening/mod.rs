@@ -133,7 +133,7 @@ impl Opening {
     pub fn step(self, base: &mut Base, input: &Input, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
         match input {
             Input::Message(message) => self.message(base, message, env, out),
-            Input::Command(command) => self.command(base, command, out),
+            Input::Command(command) => self.command(base, command, env, out),
             Input::BlockConnected { .. }
             | Input::BlockDisconnected { .. }
             | Input::Unconfirmed(_)
@@ -171,9 +171,9 @@ impl Opening {
         }
     }
 
-    fn command(self, base: &mut Base, command: &Command, out: &mut Out) -> Result<Phase, Stop> {
+    fn command(self, base: &mut Base, command: &Command, env: &Env, out: &mut Out) -> Result<Phase, Stop> {
         match command {
-            Command::Funded { tx, vout } => self.on_funded(base, tx, *vout, out),
+            Command::Funded { tx, vout } => self.on_funded(base, tx, *vout, env, out),
             Command::Commit => Ok(Phase::Opening(self)),
             Command::ForceClose => {
                 out.error(base.id, "the opening was given up");
