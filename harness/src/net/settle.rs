@@ -10,6 +10,8 @@ use leyden_core::units::{Msat, Sat};
 
 /// Blocks in which everything must be resolved: the longest delay there is, expiries, and 100 confirmations after each.
 const MOST_BLOCKS: u32 = 6_000;
+/// So many empty blocks in a row, and nothing will ever come: the longest delay is 2016 blocks.
+const MOST_QUIET_BLOCKS: u32 = 2_200;
 /// A transaction may pay so many times the highest feerate that nodes were told or the scenario asked for.
 const DEAREST: u64 = 5;
 
@@ -25,14 +27,23 @@ impl Net {
         for channel in self.unresolved() {
             self.close_if_open(channel);
         }
-        for _ in 0..MOST_BLOCKS {
-            if self.unresolved().is_empty() && self.mempool_is_settled() {
-                return;
+        let (mut blocks, mut quiet) = (0, 0);
+        while !self.unresolved().is_empty() || !self.mempool_is_settled() {
+            if blocks == MOST_BLOCKS || quiet == MOST_QUIET_BLOCKS {
+                let stuck = self.unresolved().into_iter().map(|channel| self.stuck(channel));
+                let stuck: Vec<String> = stuck.collect();
+                panic!("not resolved after {blocks} blocks: {}", stuck.join("; "));
             }
             self.mine(1);
+            blocks += 1;
+            quiet = if self.tip_is_empty() { quiet + 1 } else { 0 };
         }
-        let stuck: Vec<String> = self.unresolved().into_iter().map(|channel| self.stuck(channel)).collect();
-        panic!("not resolved after {MOST_BLOCKS} blocks: {}", stuck.join("; "));
+    }
+
+    /// Whether the newest block holds nothing but its coinbase.
+    fn tip_is_empty(&mut self) -> bool {
+        let tip = self.world.ground().blocks().last();
+        tip.is_some_and(|tip| tip.block.txdata.len() == 1)
     }
 
     /// Why a channel is not resolved, in words.

@@ -2,7 +2,7 @@
 //! comes nearer. A fee never falls: what was invalidated together is claimed apart, for no less than before.
 use super::fee::{share, Price};
 use super::output::{HtlcKey, Output, Purpose};
-use super::{Base, Effect, Env, Kind, Mutant, OnChain, Out, Role};
+use super::{Base, Effect, Env, Kind, Mutant, OnChain, Out, Role, IRREVOCABLE_DEPTH};
 use crate::tx::{
     complete_joined, gather, gathered_weight, join, joined_weight, Claim, Commitment, Direction, SecondStage,
     Side,
@@ -343,14 +343,17 @@ impl OnChain {
         }
     }
 
-    /// What the claim may cost, and how soon it is needed. A penalty may cost all that the cheater had.
+    /// What the claim may cost, and how soon it is needed. A penalty may cost all that the cheater had; so may any claim that has
+    /// waited for a hundred blocks, since less would then never be enough.
     fn price(&self, base: &Base, claim: &Claiming, weight: u64, env: &Env) -> Price {
         let outputs: Vec<&Output> =
             claim.outpoints.iter().filter_map(|outpoint| self.output(outpoint)).collect();
         let all = outputs.iter().fold(Sat::ZERO, |sum, output| sum.saturating_add(output.amount));
         let offered = outputs.iter().map(|output| output.offered).max().unwrap_or_default();
+        let waited = env.height >= claim.since.plus(IRREVOCABLE_DEPTH);
         let budget = match claim.role {
             Role::Penalty => all,
+            _ if waited => all,
             _ => share(all, base.config.claim_budget_percent),
         };
         let offered = if env.plants(Mutant::FeesFallWhenSplit) { claim.feerate } else { offered };

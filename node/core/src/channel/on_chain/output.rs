@@ -8,8 +8,8 @@ use crate::units::{BlockHeight, FeeratePerKw, Sat};
 use bitcoin::{OutPoint, Transaction, Txid, Witness};
 use serde::{Deserialize, Serialize};
 
-/// The lightest claim at the lowest feerate costs half of this, and the rest would be dust.
-const LEFT_BELOW: Sat = Sat::new(600);
+/// What is worth less and was not worth a claim in a hundred blocks is left: most of it would be fees, the rest dust.
+const LEFT_BELOW: Sat = Sat::new(1_000);
 
 /// Which HTLC: ids count in each direction apart, so that equal hashes and amounts are never confused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
