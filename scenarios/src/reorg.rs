@@ -159,9 +159,8 @@ fn claims_out_and_mined_again(net: &mut Net) {
     net.force_close(bob, channel);
     net.speak(carol);
     for label in ["C2b", "HE2b", "HERD2b"] {
-        while !is_mined(net, &format!("alice-bob/{label}")) {
-            net.mine(1);
-        }
+        let label = format!("alice-bob/{label}");
+        net.mine_until(50, &label, |net| is_mined(net, &label));
         net.mine(1);
         turn(net, 2);
         net.mine(1);

@@ -55,9 +55,7 @@ fn seed_without_r_the_last_lock_runs_out_first(net: &mut Net) {
     let (nodes, channels) = line(net);
     let (payment, expiries) = lock(net, &nodes, &channels, false);
     let begin = net.height();
-    while is_pending(net, payment) {
-        net.mine(1);
-    }
+    net.mine_until(4 * DAY, "the payment's end", |net| !is_pending(net, payment));
     let timeout = net.height_of("carol-dave/HT2a");
     assert_eq!(timeout, expiries[2] + 3, "C waits a block for D, and its commitment and HT take one each");
     assert_eq!(net.height(), timeout + 5, "and is sure of it when it is six deep");
@@ -103,9 +101,7 @@ fn seed_silent_hop_for_ever_and_a_second_route(net: &mut Net) {
     net.run();
     let begin = net.height();
     assert_eq!(net.offers_of(&invoice), [(alice, bob), (bob, nodes[2])]);
-    while is_pending(net, payment) {
-        net.mine(1);
-    }
+    net.mine_until(4 * DAY, "the payment's end", |net| !is_pending(net, payment));
     net.expect_success(payment);
     let blocks = u64::from(net.height() - begin);
     assert_eq!(net.height(), net.height_of("alice-bob/HT2a") + 5, "six deep");

@@ -350,7 +350,11 @@ fn an_acceptor_forgets_an_unfunded_channel_that_its_opener_forgot() {
         let (channel_id, data) = (pair.channel(B).id(), b"no such channel".to_vec());
         pair.receive(B, Message::Error(ErrorMessage { channel_id, data }));
         assert_eq!(pair.channel(B).is_done(), push == 0, "what is ours is not given up");
-        assert_eq!(pair.broadcasts(B).is_empty(), push == 0);
+        assert!(pair.broadcasts(B).is_empty(), "nothing can be spent before the funding is mined");
+        let funding = pair.funding_tx.clone().unwrap();
+        pair.mine(vec![funding]);
+        let handed = pair.broadcasts(B).iter().map(|(role, _)| *role).collect::<Vec<_>>();
+        assert_eq!(handed, if push == 0 { vec![] } else { vec![Role::Commitment] });
     }
 }
 

@@ -12,6 +12,19 @@ struct Offer {
 }
 
 impl Net {
+    /// Mines until it is so, and not longer than this many blocks: then it will never be.
+    #[track_caller]
+    pub fn mine_until(&mut self, most: u32, what: &str, mut is_so: impl FnMut(&mut Net) -> bool) {
+        let mut blocks = 0;
+        while !is_so(self) {
+            if blocks == most {
+                panic!("{what} was to be so within {most} blocks");
+            }
+            self.mine(1);
+            blocks += 1;
+        }
+    }
+
     /// Mines this many blocks, each with what pays at least this feerate, in sat per 1000 weight: by itself, or together with
     /// the parents that wait with it.
     #[track_caller]

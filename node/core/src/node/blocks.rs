@@ -19,7 +19,7 @@ impl Node {
         self.wallet.connect(&block.block, block.height, block.hash);
         let env = Env { height: block.height, ..*env };
         let mut picker = Picker::new(&block.block.txdata);
-        let ids: Vec<ChannelId> = self.channels.keys().copied().collect();
+        let ids = self.oldest_first();
         for id in ids {
             let Some(channel) = self.channels.get(&id) else { continue };
             let transactions = picker.pick(&channel.watches());
@@ -57,12 +57,23 @@ impl Node {
         draft.counters = true;
         self.wallet.disconnect(height);
         let env = Env { height: self.counters.tip, ..*env };
-        let ids: Vec<ChannelId> = self.channels.keys().copied().collect();
+        let ids = self.oldest_first();
         for id in ids {
             // Blocks are never refused.
             let _ = self.step(id, Input::BlockDisconnected { height }, &env, draft);
         }
         self.run_tasks(&env, draft);
+    }
+}
+
+impl Node {
+    /// Every channel in the order in which they were begun: what is scarce, as the wallet's coins are, goes to the older one. Ids
+    /// follow from keys, and say nothing.
+    fn oldest_first(&self) -> Vec<ChannelId> {
+        let mut ids: Vec<(u64, ChannelId)> =
+            self.channels.iter().map(|(id, channel)| (channel.key_index(), *id)).collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|(_, id)| id).collect()
     }
 }
 

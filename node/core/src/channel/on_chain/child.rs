@@ -20,8 +20,7 @@ impl OnChain {
 
     /// After each block in which it was not mined: more, or once more.
     pub(super) fn renew_commitment(&mut self, base: &Base, env: &Env, out: &mut Out) {
-        let again =
-            self.package().or_else(|| self.ours.as_ref().map(|(role, tx)| super::broadcast(*role, tx)));
+        let again = self.package().or_else(|| self.hand_over_ours());
         if self.began.is_none() || !self.ask_for_child(base, env, out) {
             out.effects.extend(again);
         }
@@ -35,7 +34,7 @@ impl OnChain {
     }
 
     fn commitment_tx(&self) -> Option<&Arc<Transaction>> {
-        self.ours.as_ref().filter(|(role, _)| *role == Role::Commitment).map(|(_, tx)| tx)
+        self.spendable().filter(|(role, _)| *role == Role::Commitment).map(|(_, tx)| tx)
     }
 
     /// Asks the wallet for a child, or for one that pays more. Whether there was need.

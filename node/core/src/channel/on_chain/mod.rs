@@ -18,9 +18,10 @@ mod outcome;
 mod output;
 mod spend;
 
+use super::{opening, Effect, FeeInputs, Mutant};
 use super::{Base, Command, Confirmed, Env, Funded, Input, Out, Phase, Rejection, Role, Stop, Watch};
-use super::{Effect, FeeInputs, Mutant};
 use crate::ids::Preimage;
+use crate::tx::Side;
 use crate::units::{BlockHeight, Sat};
 use crate::wire::Message;
 use bitcoin::{OutPoint, Transaction, Txid};
@@ -64,6 +65,8 @@ pub struct OnChain {
     told: BTreeSet<u64>,
     /// Received HTLCs whose amount was told to be ours.
     settled: BTreeSet<u64>,
+    /// Since when the funding of the peer's channel is awaited, though the channel is over.
+    unfunded_since: Option<BlockHeight>,
 }
 
 /// The transaction among these that spends the funding.
@@ -79,8 +82,7 @@ impl OnChain {
         funded.forget_unsigned(out);
         out.save = true;
         let ours = ours.map(|(role, tx)| (role, Arc::new(tx)));
-        out.effects.extend(ours.iter().map(|(role, tx)| broadcast(*role, tx)));
-        Self {
+        let entered = Self {
             funded,
             ours,
             spend: None,
@@ -94,7 +96,32 @@ impl OnChain {
             preimages: BTreeMap::new(),
             told: BTreeSet::new(),
             settled: BTreeSet::new(),
+            unfunded_since: None,
+        };
+        out.effects.extend(entered.hand_over_ours());
+        entered
+    }
+
+    /// What we broadcast to spend the funding, if that can be. An acceptor's commitment waits until the funding is mined: the
+    /// opener may never have broadcast it.
+    fn spendable(&self) -> Option<&(Role, Arc<Transaction>)> {
+        let known = self.funded.place.is_some() || self.funded.terms.opener == Side::Local;
+        self.ours.as_ref().filter(|(role, _)| known || *role != Role::Commitment)
+    }
+
+    fn hand_over_ours(&self) -> Option<Effect> {
+        self.spendable().map(|(role, tx)| broadcast(*role, tx))
+    }
+
+    /// Whether the funding of the peer's channel has been awaited for longer than it deserves (BOLT 2, `channel_ready`: an
+    /// acceptor forgets it after 2016 blocks).
+    fn is_never_funded(&mut self, base: &Base, height: BlockHeight, out: &mut Out) -> bool {
+        if self.spend.is_some() || self.ours.is_none() || self.spendable().is_some() {
+            return false;
         }
+        out.save |= self.unfunded_since.is_none();
+        let since = *self.unfunded_since.get_or_insert(height);
+        height >= since.plus(base.config.forget_unconfirmed_after)
     }
 
     /// We close alone: our newest commitment goes to the chain.
@@ -204,6 +231,9 @@ impl OnChain {
         }
         next.on_transactions(base, height, transactions, out);
         next.tell_outcomes(height, env, out);
+        if next.is_never_funded(base, height, out) {
+            return opening::never_confirmed(base.config.forget_unconfirmed_after, out);
+        }
         next.renew(base, env, out);
         if next.is_resolved(height, env) {
             out.save = true;
@@ -227,7 +257,7 @@ impl OnChain {
             next.spend = None;
             next.apart = false;
             out.save = true;
-            out.effects.extend(next.ours.iter().map(|(role, tx)| broadcast(*role, tx)));
+            out.effects.extend(next.hand_over_ours());
         }
         Phase::OnChain(next)
     }
@@ -254,7 +284,7 @@ impl OnChain {
     pub fn unmined(&self) -> Vec<Effect> {
         match &self.spend {
             Some(_) => self.claims.iter().filter_map(Claiming::again).collect(),
-            None => self.ours.iter().map(|(role, tx)| broadcast(*role, tx)).chain(self.package()).collect(),
+            None => self.hand_over_ours().into_iter().chain(self.package()).collect(),
         }
     }
 
