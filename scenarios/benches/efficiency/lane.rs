@@ -104,6 +104,7 @@ fn open(world: &mut World, from: usize, to: usize) {
     ask(world, from, Command::Open(request));
     world.drain().expect("the opening goes through");
     (0..6).for_each(|_| world.mine(&|_| true).expect("a block"));
+    world.drain().expect("both ends see the last block");
 }
 
 /// Both directions of every channel, as the nodes' notices name them.
