@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 const MOST_TIMES: usize = 200;
 
 /// Core's words when another transaction spends the same: in a block, or in the mempool where it may not be replaced.
-const LOST: [&str; 5] = [
+const LOST: [&str; 6] = [
     "bad-txns-inputs-missingorspent",
     "missing-inputs",
     "txn-mempool-conflict",
     "insufficient fee",
+    "package RBF failed: insufficient",
     "replacement-adds-unconfirmed",
 ];
 
@@ -45,10 +46,24 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Broken> {
 /// The chain's word, if it is the party's fault.
 fn refused<'a>(evidence: &Evidence, handed: &'a Handed) -> Option<&'a str> {
     let Verdict::Refused(word) = &handed.verdict else { return None };
+    let is_lost = LOST.iter().any(|lost| word.starts_with(lost))
+        && (has_rival(evidence, handed) || lost_with_parent(evidence, handed));
+    (!is_lost && !lifted(evidence, handed, word)).then_some(word.as_str())
+}
+
+/// Whether another transaction spends the same.
+fn has_rival(evidence: &Evidence, handed: &Handed) -> bool {
     let beach = &evidence.replay.beach;
-    let rival = |input| beach.has_rival(input, handed.txid, handed.now.place);
-    let lost = LOST.iter().any(|lost| word.starts_with(lost)) && handed.inputs.iter().any(rival);
-    (!lost && !lifted(evidence, handed, word)).then_some(word.as_str())
+    handed.inputs.iter().any(|input| beach.has_rival(input, handed.txid, handed.now.place))
+}
+
+/// Whether it was handed in together with its parent, and the parent lost: the chain's word is for both.
+fn lost_with_parent(evidence: &Evidence, handed: &Handed) -> bool {
+    let together = |other: &&Handed| {
+        (other.party, other.now.height, &other.verdict) == (handed.party, handed.now.height, &handed.verdict)
+            && handed.inputs.iter().any(|input| input.txid == other.txid)
+    };
+    evidence.replay.handed.iter().filter(together).any(|parent| has_rival(evidence, parent))
 }
 
 /// Whether the chain took it at the same height after all, with its child.
@@ -92,6 +107,17 @@ mod tests {
         assert!(broken.text.contains("refuses bob's tx 01010101 at height 59: bad-txns"), "{broken}");
         spend_by_another(&mut lost);
         assert_eq!(check(&evidence_of(lost)), []);
+    }
+
+    #[test]
+    fn a_child_loses_with_its_parent() {
+        let mut package = refused("package RBF failed: insufficient anti-DoS fees");
+        let child = vec![OutPoint::new(txid(1), 0)];
+        let child = Handed { txid: txid(3), inputs: child, ..package.handed[0].clone() };
+        package.handed.push(child);
+        assert_eq!(check(&evidence_of(package.clone())).len(), 2);
+        spend_by_another(&mut package);
+        assert_eq!(check(&evidence_of(package)), []);
     }
 
     #[test]
