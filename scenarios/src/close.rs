@@ -131,6 +131,19 @@ fn unilateral_close_in_funding_block(net: &mut Net) {
     net.expect_settlement();
 }
 
+/// The acceptor closes alone before the funding is mined: its commitment waits for the funding, and goes to the chain then.
+#[scenario(formats = "static_remotekey anchors")]
+fn acceptor_closes_alone_before_the_funding(net: &mut Net) {
+    let [alice, bob] = net.nodes(["alice", "bob"]);
+    let channel = net.open_unconfirmed(alice, bob, Open::sat(1_000_000).push_sat(400_000));
+    net.disconnect(alice, bob);
+    net.force_close(bob, channel);
+    net.mine(2);
+    assert_eq!(net.height_of("C1b"), net.height_of("F") + 1);
+    net.settle();
+    net.expect_settlement();
+}
+
 /// The longest delay there is: Alice closes alone, and her money is hers again 2016 blocks later.
 #[scenario]
 fn unilateral_close_with_the_longest_delay(net: &mut Net) {

@@ -272,12 +272,13 @@ impl OnChain {
 
     /// What this phase wants to hear of.
     pub fn watches(&self) -> Vec<Watch> {
-        let funding = Watch::Spend(self.funded.terms.funding);
+        let funding = self.funded.terms.funding;
         let outputs = self.outputs.iter().filter(|output| output.spent.is_none());
         let outputs = outputs.map(|output| output.outpoint);
         let child = self.child.as_ref().and_then(|child| child.tx.as_ref()).map(|tx| tx.compute_txid());
         let spends = outputs.chain(self.fee_coins()).map(Watch::Spend);
-        [funding].into_iter().chain(spends).chain(child.map(Watch::Confirmation)).collect()
+        let confirmations = [funding.txid].into_iter().chain(child).map(Watch::Confirmation);
+        confirmations.chain([Watch::Spend(funding)]).chain(spends).collect()
     }
 
     /// What is ours and not mined, for the chain again after a start.
