@@ -172,6 +172,30 @@ fn claims_out_and_mined_again(net: &mut Net) {
     net.expect_settlement();
 }
 
+/// Alice closes alone and is gone; her commitment leaves the chain in a reorganisation, and then the full mempool. Bob's own
+/// commitment takes its place, so that his money does not wait for her.
+#[scenario]
+fn peers_commitment_goes_out_for_good(net: &mut Net) {
+    let [alice, bob] = net.nodes(["alice", "bob"]);
+    let channel = net.open(alice, bob, Open::sat(1_000_000).push_sat(300_000));
+    net.force_close(alice, channel);
+    net.mine(1);
+    net.sleep_node(alice);
+    net.unmine(1);
+    net.feerate(5_000);
+    net.fill_mempool(FeeratePerKw::new(2_000));
+    let hers = net.find_transaction("C1a").expect("she broadcast it");
+    assert!(!net.waits(hers), "pushed out");
+    net.drain_mempool();
+    assert!(is_mined(net, "C1b"));
+    net.feerate(1_000);
+    net.wake_node(alice);
+    // Alice, who opened, pays for both anchors; Bob spends his.
+    net.allow_dust(alice, 330);
+    net.settle();
+    net.expect_settlement();
+}
+
 /// Alice funds two channels and a child of her commitment from her wallet; all of it goes out, and is mined again.
 #[scenario]
 fn wallet_spends_out(net: &mut Net) {

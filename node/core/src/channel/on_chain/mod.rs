@@ -162,7 +162,7 @@ impl OnChain {
             Input::BlockConnected { height, transactions } => {
                 Ok(self.on_block(base, *height, transactions, env, out))
             }
-            Input::BlockDisconnected { height } => Ok(self.on_block_gone(*height, env, out)),
+            Input::BlockDisconnected { height } => Ok(self.on_block_gone(base, *height, env, out)),
             Input::Disconnected => {
                 base.go_offline(out);
                 Ok(Phase::OnChain(self))
@@ -245,21 +245,37 @@ impl OnChain {
     }
 
     /// What stood in the block is not true any more; what is ours goes to the mempool again.
-    fn on_block_gone(self, height: BlockHeight, env: &Env, out: &mut Out) -> Phase {
+    fn on_block_gone(self, base: &Base, height: BlockHeight, env: &Env, out: &mut Out) -> Phase {
         let mut next = self;
         next.funded.unconfirm(height, out);
         if env.plants(Mutant::ReorgsAreIgnored) {
             return Phase::OnChain(next);
         }
-        let gone = next.spend.as_ref().is_some_and(|spend| spend.height >= height);
-        next.forget_block(height, gone, out);
-        if gone {
-            next.spend = None;
+        let gone = next.spend.take_if(|spend| spend.height >= height);
+        next.forget_block(height, gone.is_some(), out);
+        if let Some(gone) = gone {
+            next.answer(base, &gone);
             next.apart = false;
             out.save = true;
             out.effects.extend(next.hand_over_ours());
         }
         Phase::OnChain(next)
+    }
+
+    /// A spend of the funding that was not ours to broadcast is gone with its block. What the peer signed for may be lost with its
+    /// mempool, so that ours goes to the chain: X, or our newest commitment, unless the peer holds a newer state.
+    fn answer(&mut self, base: &Base, gone: &Spend) {
+        if self.ours.is_some() || self.funded.fallen_behind {
+            return;
+        }
+        self.ours = match gone.kind {
+            Kind::Together => Some((Role::Closing, gone.tx.clone())),
+            Kind::Unknown => None,
+            Kind::Local | Kind::Remote | Kind::RemoteNext | Kind::Revoked(_) | Kind::OwnRevoked(_) => {
+                let tx = self.funded.signed_commitment(&base.signer);
+                Some((Role::Commitment, Arc::new(tx)))
+            }
+        };
     }
 
     /// Whether everything of ours is 100 deep, or left since it is not worth its fee or not ours to take.
