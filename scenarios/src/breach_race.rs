@@ -194,6 +194,24 @@ fn penalty_is_split_near_its_deadline(net: &mut Net) {
     net.expect_settlement();
 }
 
+/// The same, at a high feerate and with nearly all in the HTLCs: `to_local` alone could not outbid the penalty of all.
+#[scenario(formats = "static_remotekey anchors", mutants = "split_does_not_outbid")]
+fn split_penalty_outbids_with_its_largest_part(net: &mut Net) {
+    let ground = Ground::with(net, &[WAYS[0]], Open::sat(CAPACITY).push_sat(CAPACITY - 335_000));
+    ground.pay_together(net, 3);
+    let victim = ground.cheats[0].victim;
+    may_pay(net, &ground, 200_000);
+    lie(net, &ground, 3);
+    net.feerate_of(victim, 20_000);
+    net.mine(1);
+    assert_eq!(penalties(net).len(), 1, "one for all");
+    mine_without_penalties(net, u32::from(DELAY) - 18);
+    assert_eq!(penalties(net).len(), 4, "one for each output");
+    net.settle();
+    ground.expect_nothing_for_mallory(net);
+    net.expect_settlement();
+}
+
 /// Mallory publishes, in each channel, her newest state with so many HTLCs.
 fn lie(net: &mut Net, ground: &Ground, htlcs: usize) {
     for cheat in &ground.cheats {

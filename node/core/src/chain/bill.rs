@@ -1,6 +1,7 @@
 //! Coins for a transaction that others sign too and that cannot pay for itself: an anchor's child, an HTLC transaction without
 //! fee. The wallet adds inputs and its change, and signs its own inputs; who takes the coins is for the caller to remember.
 use super::wallet::Wallet;
+use crate::tx::wallet_part_weight;
 use crate::units::{FeeratePerKw, Sat};
 use bdk_wallet::{KeychainKind, LocalOutput};
 use bitcoin::bip32::ChildNumber;
@@ -11,9 +12,6 @@ use bitcoin::{
     TxOut, Witness,
 };
 use secp256k1::{Message, SECP256K1};
-
-/// What one more P2WPKH input weighs, with a signature of the greatest length.
-const INPUT_WEIGHT: u64 = 4 * 41 + 1 + 1 + 72 + 1 + 33;
 
 /// What is to be paid.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +24,7 @@ pub struct Bill<'a> {
     pub paid: Sat,
     /// The feerate to reach.
     pub feerate: FeeratePerKw,
-    /// The most that the coins may pay.
+    /// The most that the coins may pay: what one coin more than foreseen would take beyond it is not paid.
     pub budget: Sat,
     /// Where the change goes.
     pub change: &'a Script,
@@ -37,19 +35,14 @@ pub struct Bill<'a> {
 }
 
 impl Wallet {
-    /// The transaction with confirmed coins added, signed by the wallet, and the change. Nothing if there are too few coins, or
-    /// if it would cost more than the budget.
+    /// The transaction with confirmed coins added, signed by the wallet, and the change. Nothing if there are too few coins.
     pub fn pay(&mut self, bill: &Bill) -> Option<Transaction> {
         let mut taken: Vec<LocalOutput> = Vec::new();
         let mut value = Sat::ZERO;
         for coin in self.coins_for(bill) {
             value = value.saturating_add(coin.txout.value.into());
             taken.push(coin);
-            let fee = bill.fee(taken.len());
-            if fee > bill.budget {
-                return None;
-            }
-            let change = value.checked_sub(fee);
+            let change = value.checked_sub(bill.fee(taken.len()));
             if let Some(change) = change.filter(|change| change.to_amount() >= bill.change.minimal_non_dust())
             {
                 return self.complete(bill, &taken, change);
@@ -113,8 +106,7 @@ impl Wallet {
 impl Bill<'_> {
     /// What so many coins must pay together, change included.
     fn fee(&self, coins: usize) -> Sat {
-        let change = 4 * (8 + 1 + self.change.len() as u64);
-        let weight = self.weight + coins as u64 * INPUT_WEIGHT + change;
-        self.feerate.fee(weight).saturating_sub(self.paid)
+        let weight = self.weight + wallet_part_weight(coins, self.change);
+        self.feerate.fee(weight).saturating_sub(self.paid).min(self.budget)
     }
 }

@@ -3,7 +3,10 @@
 use super::claim::Claiming;
 use super::fee::{share, Price};
 use super::{Base, Effect, Env, FeeInputs, OnChain, Out, Role};
-use crate::tx::{begin_with, complete_first, Claim, Direction, HtlcOutput, Side, FUNDING_WITNESS_WEIGHT};
+use crate::tx::{
+    begin_with, complete_first, wallet_part_weight, Claim, Direction, HtlcOutput, Side,
+    FUNDING_WITNESS_WEIGHT,
+};
 use crate::units::{BlockHeight, FeeratePerKw, Sat};
 use bitcoin::Transaction;
 use std::sync::Arc;
@@ -20,9 +23,10 @@ impl OnChain {
 
     /// After each block in which it was not mined: more, or once more.
     pub(super) fn renew_commitment(&mut self, base: &Base, env: &Env, out: &mut Out) {
-        let again = self.package().or_else(|| self.hand_over_ours());
-        if self.began.is_none() || !self.ask_for_child(base, env, out) {
-            out.effects.extend(again);
+        // Also while more is asked for: the wallet may have too few coins.
+        out.effects.extend(self.package().or_else(|| self.hand_over_ours()));
+        if self.began.is_some() {
+            self.ask_for_child(base, env, out);
         }
     }
 
@@ -37,14 +41,14 @@ impl OnChain {
         self.spendable().filter(|(role, _)| *role == Role::Commitment).map(|(_, tx)| tx)
     }
 
-    /// Asks the wallet for a child, or for one that pays more. Whether there was need.
-    fn ask_for_child(&mut self, base: &Base, env: &Env, out: &mut Out) -> bool {
+    /// Asks the wallet for a child, or for one that pays more, if there is need.
+    fn ask_for_child(&mut self, base: &Base, env: &Env, out: &mut Out) {
         let commitment = &self.funded.local.commitment;
         let Some(anchor) = Claim::anchor(commitment, &self.funded.terms, base.signer.keys()) else {
-            return false;
+            return;
         };
         if self.commitment_tx().is_none() {
-            return false;
+            return;
         }
         // With signatures of the greatest length: what they happen to weigh must not show in a balance.
         let parent_weight = commitment.tx.weight().to_wu() + FUNDING_WITNESS_WEIGHT;
@@ -53,7 +57,9 @@ impl OnChain {
         let child = self.child.take();
         let mut child = child
             .unwrap_or_else(|| Claiming::new(self.take_number(), Role::Anchor, vec![anchor.outpoint], since));
-        let price = self.child_price(base, weight + parent_weight, child.feerate);
+        let weight = weight + parent_weight;
+        let with_wallet = weight + wallet_part_weight(1, &base.destination);
+        let price = self.child_price(base, with_wallet, child.feerate);
         let parent_pays = FeeratePerKw::new(feerate(price.paid, parent_weight));
         let wanted = price.next(&child, env).filter(|wanted| *wanted > parent_pays);
         let coins = child.coins();
@@ -62,19 +68,18 @@ impl OnChain {
         if wanted.is_some() || child.tx.is_some() {
             self.child = Some(child);
         }
-        let Some(feerate) = wanted else { return false };
+        let Some(feerate) = wanted else { return };
         out.save = true;
         out.effects.push(Effect::FeeInputsNeeded(FeeInputs {
             claim: number,
             tx,
-            weight: price.weight,
+            weight,
             paid: price.paid.saturating_add(anchor.amount),
             feerate,
             budget: price.budget,
             change: base.destination.clone(),
             coins,
         }));
-        true
     }
 
     /// All that is ours on the commitment is at stake; the first HTLC that cannot wait says how long there is.

@@ -4,8 +4,8 @@ use super::fee::{share, Price};
 use super::output::{HtlcKey, Output, Purpose};
 use super::{Base, Effect, Env, Kind, Mutant, OnChain, Out, Role, IRREVOCABLE_DEPTH};
 use crate::tx::{
-    complete_joined, gather, gathered_weight, join, joined_weight, Claim, Commitment, Direction, SecondStage,
-    Side,
+    complete_joined, dust_threshold, gather, gathered_weight, join, joined_weight, wallet_part_weight, Claim,
+    Commitment, Direction, SecondStage, Side,
 };
 use crate::units::{BlockHeight, FeeratePerKw, Sat};
 use bitcoin::{OutPoint, Transaction};
@@ -84,9 +84,13 @@ impl OnChain {
         if waiting.is_empty() {
             return next;
         }
-        for (role, outpoints) in next.groups(waiting) {
+        let mut groups = next.groups(waiting);
+        // What pushes another out of the mempool goes first: the others are in its way until then.
+        groups.sort_by_key(|(_, members)| !members.iter().any(|member| next.outbid.contains_key(member)));
+        for (role, outpoints) in groups {
             let mut claim = Claiming::new(next.take_number(), role, outpoints, env.height);
-            claim.outbids = std::mem::take(&mut next.outbid);
+            let outbids = claim.outpoints.iter().filter_map(|outpoint| next.outbid.remove(outpoint));
+            claim.outbids = outbids.fold(Sat::ZERO, Sat::saturating_add);
             if env.plants(Mutant::SplitDoesNotOutbid) {
                 claim.outbids = Sat::ZERO;
             }
@@ -228,9 +232,11 @@ impl OnChain {
             }
             Some(Plan::Joined(stages)) => {
                 let (tx, weight) = (join(&stages), joined_weight(&stages));
-                let price = self.price(base, claim, weight, env);
+                let price = self.price(base, claim, weight + wallet_part_weight(1, &base.destination), env);
                 let Some(feerate) = price.next(claim, env) else { return false };
                 claim.asked = feerate;
+                // The wallet may have too few coins for more.
+                out.effects.extend(claim.again());
                 out.effects.push(Effect::FeeInputsNeeded(super::FeeInputs {
                     claim: claim.number,
                     tx,
@@ -351,9 +357,11 @@ impl OnChain {
         let all = outputs.iter().fold(Sat::ZERO, |sum, output| sum.saturating_add(output.amount));
         let offered = outputs.iter().map(|output| output.offered).max().unwrap_or_default();
         let waited = env.height >= claim.since.plus(IRREVOCABLE_DEPTH);
+        // What is left must be worth an output.
+        let most = all.saturating_sub(dust_threshold(&base.destination));
         let budget = match claim.role {
-            Role::Penalty => all,
-            _ if waited => all,
+            Role::Penalty => most,
+            _ if waited => most,
             _ => share(all, base.config.claim_budget_percent),
         };
         let offered = if env.plants(Mutant::FeesFallWhenSplit) { claim.feerate } else { offered };
@@ -361,7 +369,8 @@ impl OnChain {
         Price { weight, paid: Sat::ZERO, budget, offered, outbids: claim.outbids, deadline }
     }
 
-    /// A transaction took outputs that claims of ours name: it is ours, or those claims can never be mined.
+    /// A transaction took outputs that claims of ours name: it is ours, or those claims can never be mined. What was split stands
+    /// in nobody's way any more.
     pub(super) fn on_claims_spent(&mut self, tx: &Transaction, height: BlockHeight) {
         let txid = tx.compute_txid();
         let spends = |outpoint: &OutPoint| tx.input.iter().any(|input| input.previous_output == *outpoint);
@@ -378,6 +387,7 @@ impl OnChain {
                 lost.push(place);
             }
         }
+        self.claims.iter_mut().for_each(|claim| claim.outbids = Sat::ZERO);
         self.apart |= !lost.is_empty();
         lost.into_iter().rev().for_each(|place| drop(self.claims.remove(place)));
     }
@@ -425,7 +435,12 @@ impl OnChain {
         if doomed.is_empty() || env.plants(Mutant::NeverSplitsPenalties) {
             return;
         }
-        self.outbid = doomed.iter().map(|claim| self.fee_of(claim)).fold(Sat::ZERO, Sat::saturating_add);
+        for claim in &doomed {
+            let amount = |outpoint: &&OutPoint| self.output(outpoint).map(|output| output.amount);
+            let largest = claim.outpoints.iter().max_by_key(amount).copied();
+            let fee = self.fee_of(claim);
+            self.outbid.extend(largest.map(|largest| (largest, fee)));
+        }
         self.apart = true;
         self.claims.retain(|claim| !doomed.contains(claim));
         out.save = true;

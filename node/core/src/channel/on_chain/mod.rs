@@ -57,8 +57,8 @@ pub struct OnChain {
     began: Option<BlockHeight>,
     /// What was claimed together is claimed apart from now on.
     apart: bool,
-    /// The fee of what was split, for the first of its parts to outbid.
-    outbid: Sat,
+    /// The fee of each penalty that was split, for the largest of its parts to outbid.
+    outbid: BTreeMap<OutPoint, Sat>,
     /// R of received HTLCs, learnt since the channel is on the chain.
     preimages: BTreeMap<u64, Preimage>,
     /// Offered HTLCs whose end was told.
@@ -92,7 +92,7 @@ impl OnChain {
             next_claim: 0,
             began: None,
             apart: false,
-            outbid: Sat::ZERO,
+            outbid: BTreeMap::new(),
             preimages: BTreeMap::new(),
             told: BTreeSet::new(),
             settled: BTreeSet::new(),
@@ -256,6 +256,7 @@ impl OnChain {
         if let Some(gone) = gone {
             next.answer(base, &gone);
             next.apart = false;
+            next.outbid.clear();
             out.save = true;
             out.effects.extend(next.hand_over_ours());
         }
