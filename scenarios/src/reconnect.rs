@@ -215,3 +215,28 @@ fn lost_states_are_never_published(net: &mut Net) {
     net.height_of(&format!("D{last}b"));
     net.expect_settlement();
 }
+
+/// Bob's disk is lost while he forwards: Carol closes with a state that the backup does not know. He cannot read her commitment, but
+/// R shows in what she takes from it, and Alice pays him.
+#[scenario(formats = "static_remotekey anchors", mutants = "ignores_preimages_on_chain")]
+fn preimage_shows_on_a_lost_state(net: &mut Net) {
+    let [alice, bob, carol, dave] = net.nodes(["alice", "bob", "carol", "dave"]);
+    net.open(alice, bob, Open::sat(1_000_000));
+    let lost = net.open(bob, carol, Open::sat(1_000_000));
+    net.open(carol, dave, Open::sat(1_000_000));
+    net.silence(dave);
+    let payment = net.start_pay(alice, dave, AMOUNT);
+    net.run();
+    let backup = net.backup(bob);
+    net.pay(bob, carol, sat(50_000));
+    net.restart_from(bob, &backup);
+    assert_eq!(net.channel(bob, lost).phase, "fallen behind");
+    net.blind(bob);
+    net.speak(dave);
+    // Carol's commitment, and then what she takes from it: Bob sees both in blocks only.
+    net.mine(2);
+    net.excuse("I14", carol, "Bob asks her to close");
+    net.settle();
+    net.expect_success(payment);
+    net.expect_settlement();
+}

@@ -150,7 +150,7 @@ impl Confirming {
             return Ok(opening::abandon(&Violation::FundingMismatch.to_string(), out));
         }
         if let Some(spend) = on_chain::spend_in(&next.funded, transactions) {
-            return Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, out));
+            return Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, env, out));
         }
         let waited = height.get().saturating_sub(next.since.get());
         let patience = base.config.forget_unconfirmed_after;

@@ -35,7 +35,7 @@ impl FallenBehind {
                 // That the funding is another one than agreed cannot matter any more.
                 let _ = next.funded.confirm(*height, transactions, env, out);
                 if let Some(spend) = on_chain::spend_in(&next.funded, transactions) {
-                    return Ok(OnChain::spent(base, next.funded, &spend.tx, *height, transactions, out));
+                    return Ok(OnChain::spent(base, next.funded, &spend.tx, *height, transactions, env, out));
                 }
             }
             Input::BlockDisconnected { height } => next.funded.unconfirm(*height, out),

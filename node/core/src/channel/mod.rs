@@ -266,7 +266,9 @@ impl Phase {
             Phase::Opening(_) | Phase::Confirming(_) | Phase::Done => return self,
         };
         if !env.plants(Mutant::IgnoresPreimagesInMempool) {
-            out.effects.extend(funded.shown_in(tx));
+            let shown = funded.shown_in(tx).into_iter();
+            let told = shown.filter_map(|(htlc, preimage)| htlc.origin.map(|origin| (origin, preimage)));
+            out.effects.extend(told.map(|(origin, preimage)| Effect::Fulfilled { origin, preimage }));
         }
         self
     }

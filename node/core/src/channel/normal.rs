@@ -129,7 +129,7 @@ impl Normal {
         next.funded.confirm(height, transactions, env, out)?;
         next.tell_place(height, env, out);
         match on_chain::spend_in(&next.funded, transactions) {
-            Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, out)),
+            Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, env, out)),
             None => Ok(Phase::Normal(next)),
         }
     }

@@ -237,7 +237,7 @@ impl ShuttingDown {
         let mut next = self;
         next.funded.confirm(height, transactions, env, out)?;
         match on_chain::spend_in(&next.funded, transactions) {
-            Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, out)),
+            Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, env, out)),
             None => Ok(Phase::ShuttingDown(next)),
         }
     }

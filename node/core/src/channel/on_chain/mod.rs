@@ -146,11 +146,12 @@ impl OnChain {
         tx: &Arc<Transaction>,
         height: BlockHeight,
         transactions: &[Confirmed],
+        env: &Env,
         out: &mut Out,
     ) -> Phase {
         let mut next = Self::enter(funded, None, out);
         next.on_spend(base, tx, height, out);
-        next.on_transactions(base, height, transactions, out);
+        next.on_transactions(base, height, transactions, env, out);
         Phase::OnChain(next)
     }
 
@@ -229,7 +230,7 @@ impl OnChain {
         if let Some(spend) = spend_in(&next.funded, transactions).filter(|_| next.spend.is_none()) {
             next.on_spend(base, &spend.tx, height, out);
         }
-        next.on_transactions(base, height, transactions, out);
+        next.on_transactions(base, height, transactions, env, out);
         next.tell_outcomes(height, env, out);
         if next.is_never_funded(base, height, out) {
             return opening::never_confirmed(base.config.forget_unconfirmed_after, out);
@@ -291,9 +292,9 @@ impl OnChain {
     pub fn watches(&self) -> Vec<Watch> {
         let funding = self.funded.terms.funding;
         let outputs = self.outputs.iter().filter(|output| output.spent.is_none());
-        let outputs = outputs.map(|output| output.outpoint);
+        let outputs = outputs.map(|output| output.outpoint).chain(self.unread_outputs());
         let child = self.child.as_ref().and_then(|child| child.tx.as_ref()).map(|tx| tx.compute_txid());
-        let spends = outputs.chain(self.fee_coins()).map(Watch::Spend);
+        let spends = outputs.chain(self.paying_coins(true)).map(Watch::Spend);
         let confirmations = [funding.txid].into_iter().chain(child).map(Watch::Confirmation);
         confirmations.chain([Watch::Spend(funding)]).chain(spends).collect()
     }
@@ -306,10 +307,17 @@ impl OnChain {
         }
     }
 
-    /// Coins of the wallet that transactions of ours spend, which are not mined yet.
+    /// Coins of the wallet that transactions of ours spend, which are not mined yet. A child of a commitment that lost has no
+    /// use for its coins while the other one is mined.
     pub fn fee_coins(&self) -> Vec<OutPoint> {
-        let claims = self.claims.iter().chain(&self.child).filter(|claim| claim.mined.is_none());
-        claims.flat_map(Claiming::coins).collect()
+        let may_win = self.spend.as_ref().is_none_or(|spend| spend.kind == Kind::Local);
+        self.paying_coins(may_win).collect()
+    }
+
+    fn paying_coins(&self, with_child: bool) -> impl Iterator<Item = OutPoint> + '_ {
+        let child = self.child.iter().filter(move |_| with_child);
+        let waiting = self.claims.iter().chain(child).filter(|claim| claim.mined.is_none());
+        waiting.flat_map(Claiming::coins)
     }
 }
 

@@ -2,13 +2,13 @@
 //! it shows; without R when the removal is deep (BOLT 5, "HTLC Output Handling").
 use super::output::{preimage_in, HtlcKey, Output};
 use super::{Effect, Env, Funded, Mutant, Out, Rejection};
-use super::{OnChain, REASONABLE_DEPTH};
+use super::{Kind, OnChain, Spend, REASONABLE_DEPTH};
 use crate::channel::ledger::{Htlc, Removal};
 use crate::channel::Refusal;
 use crate::ids::Preimage;
 use crate::tx::Side;
 use crate::units::BlockHeight;
-use bitcoin::Transaction;
+use bitcoin::{OutPoint, Transaction};
 
 impl OnChain {
     /// The node knows R of a received HTLC: it is claimed wherever an output of it stands.
@@ -70,10 +70,36 @@ impl OnChain {
         }
     }
 
+    /// Whether what spends the funding cannot be read: a commitment of a state that we have lost, or one that is the peer's to
+    /// punish. The HTLCs of our newest state may stand on it.
+    fn unread(&self) -> Option<&Spend> {
+        let unread = |spend: &&Spend| matches!(spend.kind, Kind::Unknown | Kind::OwnRevoked(_));
+        self.spend.as_ref().filter(unread)
+    }
+
+    /// The outputs of such a transaction, while R may show in what spends them.
+    pub(super) fn unread_outputs(&self) -> Vec<OutPoint> {
+        let Some(spend) = self.unread() else { return Vec::new() };
+        let is_open = |htlc: &Htlc| htlc.offerer == Side::Local && !self.told.contains(&htlc.id);
+        if !self.funded.ledger.htlcs().iter().any(is_open) {
+            return Vec::new();
+        }
+        let txid = spend.tx.compute_txid();
+        (0u32..).zip(&spend.tx.output).map(|(vout, _)| OutPoint { txid, vout }).collect()
+    }
+
+    /// R of what we offered, in a transaction that spends from one that we cannot read.
+    pub(super) fn tell_shown(&mut self, tx: &Transaction, env: &Env, out: &mut Out) {
+        if self.unread().is_some() && !env.plants(Mutant::IgnoresPreimagesOnChain) {
+            for (htlc, preimage) in self.funded.shown_in(tx) {
+                self.tell_fulfilled(&htlc, preimage, out);
+            }
+        }
+    }
+
     /// Whether an output of it may stand on a commitment that we cannot read, until it would have been timed out there.
     fn may_hold(&self, htlc: &Htlc, tip: BlockHeight) -> bool {
-        let unread = self.spend.as_ref().is_some_and(|spend| spend.kind == super::Kind::Unknown);
-        unread && tip < htlc.cltv_expiry.to_height().plus(REASONABLE_DEPTH)
+        self.unread().is_some() && tip < htlc.cltv_expiry.to_height().plus(REASONABLE_DEPTH)
     }
 
     fn tell_fulfilled(&mut self, htlc: &Htlc, preimage: Preimage, out: &mut Out) {
@@ -104,7 +130,7 @@ impl OnChain {
                 taken && Self::depth_of_spend(&spent, tip) >= REASONABLE_DEPTH
             }
             Some(None) => false,
-            None => self.spend_depth(tip) >= REASONABLE_DEPTH,
+            None => self.unread().is_none() && self.spend_depth(tip) >= REASONABLE_DEPTH,
         };
         if is_ours {
             self.settled.insert(htlc.id);
@@ -114,7 +140,7 @@ impl OnChain {
     }
 
     fn punishes(&self) -> bool {
-        self.spend.as_ref().is_some_and(|spend| matches!(spend.kind, super::Kind::Revoked(_)))
+        self.spend.as_ref().is_some_and(|spend| matches!(spend.kind, Kind::Revoked(_)))
     }
 
     /// The channel ends: HTLCs that nothing was told of yet failed (their outputs were left for their fees).
@@ -130,12 +156,12 @@ impl OnChain {
 
 impl Funded {
     /// The HTLCs that we offered whose R stands in a transaction's witnesses, whatever it spends.
-    pub fn shown_in(&self, tx: &Transaction) -> Vec<Effect> {
+    pub fn shown_in(&self, tx: &Transaction) -> Vec<(Htlc, Preimage)> {
         let offered = self.ledger.htlcs().iter().filter(|htlc| htlc.offerer == Side::Local);
         let shown = offered.filter_map(|htlc| {
             let mut witnesses = tx.input.iter().map(|input| &input.witness);
             let preimage = witnesses.find_map(|witness| preimage_in(witness, &htlc.payment_hash))?;
-            Some(Effect::Fulfilled { origin: htlc.origin?, preimage })
+            Some((htlc.clone(), preimage))
         });
         shown.collect()
     }

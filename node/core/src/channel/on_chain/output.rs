@@ -1,6 +1,6 @@
 //! The outputs on the chain that concern us: what each is for, from when and until when it can be taken, how it was spent.
 use super::{depth_of, Kind, OnChain};
-use super::{Base, Confirmed, Out};
+use super::{Base, Confirmed, Env, Out};
 use crate::channel::ledger::{Htlc, Removal};
 use crate::ids::{PaymentHash, Preimage};
 use crate::tx::{to_local_script, Commitment, Side};
@@ -152,9 +152,11 @@ impl OnChain {
         base: &Base,
         height: BlockHeight,
         transactions: &[Confirmed],
+        env: &Env,
         out: &mut Out,
     ) {
         for Confirmed { tx, .. } in transactions {
+            self.tell_shown(tx, env, out);
             self.on_child_mined(tx, height, out);
             self.on_coins_spent(tx, out);
             let touched = self.mark_spent(tx, height);
