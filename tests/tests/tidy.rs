@@ -23,7 +23,7 @@ const CORE_EDGES: &[(&str, &[&str])] = &[
     ("keys", &[]),
     ("chain", &["keys"]),
     ("tx", &["keys", "wire"]),
-    ("channel", &["keys", "wire", "tx"]),
+    ("channel", &["keys", "wire", "tx", "chain"]),
     ("peer", &["wire"]),
     ("payment", &["keys", "wire", "channel"]),
     ("node", &["chain", "keys", "wire", "tx", "channel", "peer", "payment"]),

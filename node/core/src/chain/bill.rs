@@ -1,7 +1,6 @@
 //! Coins for a transaction that others sign too and that cannot pay for itself: an anchor's child, an HTLC transaction without
 //! fee. The wallet adds inputs and its change, and signs its own inputs; who takes the coins is for the caller to remember.
 use super::wallet::Wallet;
-use crate::tx::wallet_part_weight;
 use crate::units::{FeeratePerKw, Sat};
 use bdk_wallet::{KeychainKind, LocalOutput};
 use bitcoin::bip32::ChildNumber;
@@ -12,6 +11,14 @@ use bitcoin::{
     TxOut, Witness,
 };
 use secp256k1::{Message, SECP256K1};
+
+/// What one more P2WPKH input weighs, with a signature of the greatest length.
+const P2WPKH_INPUT_WEIGHT: u64 = 4 * 41 + 1 + 1 + 72 + 1 + 33;
+
+/// What so many coins of the wallet and their change add to a transaction, in weight units.
+pub fn wallet_part_weight(coins: usize, change: &Script) -> u64 {
+    coins as u64 * P2WPKH_INPUT_WEIGHT + 4 * (8 + 1 + change.len() as u64)
+}
 
 /// What is to be paid.
 #[derive(Clone, Copy, Debug)]

@@ -7,5 +7,5 @@ mod wallet;
 #[cfg(test)]
 mod tests;
 
-pub use bill::Bill;
+pub use bill::{wallet_part_weight, Bill};
 pub use wallet::*;

@@ -10,14 +10,6 @@ pub(super) const SIGNATURE_LEN: u64 = 72;
 /// the 2-of-2 script (BOLT 3, Appendix A, with signatures of 72 bytes).
 pub const FUNDING_WITNESS_WEIGHT: u64 = 2 + 1 + 1 + 2 * (1 + SIGNATURE_LEN) + 1 + 71;
 
-/// What one more P2WPKH input weighs, with a signature of the greatest length.
-const P2WPKH_INPUT_WEIGHT: u64 = 4 * 41 + 1 + 1 + SIGNATURE_LEN + 1 + 33;
-
-/// What so many coins of the wallet and their change add to a transaction, in weight units.
-pub fn wallet_part_weight(coins: usize, change: &Script) -> u64 {
-    coins as u64 * P2WPKH_INPUT_WEIGHT + 4 * (8 + 1 + change.len() as u64)
-}
-
 /// The base fee of a commitment with so many HTLC outputs (BOLT 3, "Fee Calculation"), anchors not included.
 pub const fn commitment_fee(channel_type: ChannelType, feerate: FeeratePerKw, untrimmed: usize) -> Sat {
     feerate.fee(channel_type.commitment_weight(untrimmed))

@@ -3,10 +3,8 @@
 use super::claim::Claiming;
 use super::fee::{share, Price};
 use super::{Base, Effect, Env, FeeInputs, OnChain, Out, Role};
-use crate::tx::{
-    begin_with, complete_first, wallet_part_weight, Claim, Direction, HtlcOutput, Side,
-    FUNDING_WITNESS_WEIGHT,
-};
+use crate::chain::wallet_part_weight;
+use crate::tx::{begin_with, complete_first, Claim, Direction, HtlcOutput, Side, FUNDING_WITNESS_WEIGHT};
 use crate::units::{BlockHeight, FeeratePerKw, Sat};
 use bitcoin::Transaction;
 use std::sync::Arc;

@@ -3,9 +3,10 @@
 use super::fee::{share, Price};
 use super::output::{HtlcKey, Output, Purpose};
 use super::{Base, Effect, Env, Kind, Mutant, OnChain, Out, Role, IRREVOCABLE_DEPTH};
+use crate::chain::wallet_part_weight;
 use crate::tx::{
-    complete_joined, dust_threshold, gather, gathered_weight, join, joined_weight, wallet_part_weight, Claim,
-    Commitment, Direction, SecondStage, Side,
+    complete_joined, dust_threshold, gather, gathered_weight, join, joined_weight, Claim, Commitment,
+    Direction, SecondStage, Side,
 };
 use crate::units::{BlockHeight, FeeratePerKw, Sat};
 use bitcoin::{OutPoint, Transaction};
