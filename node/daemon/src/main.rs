@@ -1,0 +1,2 @@
+//! `leyden-node`: the command line.
+fn main() {}
