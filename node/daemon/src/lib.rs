@@ -5,3 +5,7 @@
 //!   Core (RPC)          ─┼─► owner: handle, save ──┼─► Core
 //!   control (HTTP)      ─┘   (one thread)          └─► control
 //! ```
+
+pub mod secret;
+pub mod seed;
+pub mod store;
