@@ -6,6 +6,8 @@
 //!   control (HTTP)      ─┘   (one thread)          └─► control
 //! ```
 
+pub mod config;
+pub mod log;
 pub mod secret;
 pub mod seed;
 pub mod store;
