@@ -5,3 +5,9 @@
 //!   Core (RPC)          ─┼─► owner: handle, save ──┼─► Core
 //!   control (HTTP)      ─┘   (one thread)          └─► control
 //! ```
+
+pub mod config;
+pub mod log;
+pub mod secret;
+pub mod seed;
+pub mod store;

@@ -1,0 +1,116 @@
+//! A record's key as bytes: a tag, then the fields at fixed widths, numbers big-endian. Written by hand, because these
+//! bytes are on people's disks: no change of a derive may move them. What cannot be read is an error, never a guess.
+
+use leyden_core::ids::{ChannelId, PaymentHash};
+use leyden_core::node::RecordKey;
+use leyden_core::units::CommitmentNumber;
+
+const NODE: u8 = 0;
+const CHANNEL: u8 = 1;
+const PAYMENT: u8 = 2;
+const INVOICE: u8 = 3;
+const FORWARD: u8 = 4;
+const WALLET: u8 = 5;
+const REVOKED: u8 = 6;
+
+/// Bytes that are no record's key.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum KeyError {
+    /// There are none.
+    #[error("the key is empty")]
+    Empty,
+    /// No record of this version has such a tag.
+    #[error("no record has the tag {0}")]
+    Tag(u8),
+    /// Too short or too long for its tag.
+    #[error("a key with tag {tag} cannot have {length} bytes")]
+    Length {
+        /// The first byte.
+        tag: u8,
+        /// All bytes, the tag included.
+        length: usize,
+    },
+}
+
+/// The key's bytes. Keys of one channel's revoked states lie together, in their order.
+pub(super) fn encode(key: &RecordKey) -> Vec<u8> {
+    match key {
+        RecordKey::Node => vec![NODE],
+        RecordKey::Channel(id) => tagged(CHANNEL, &id.0, None),
+        RecordKey::Payment(hash) => tagged(PAYMENT, &hash.0, None),
+        RecordKey::Invoice(hash) => tagged(INVOICE, &hash.0, None),
+        RecordKey::Forward(id, htlc) => tagged(FORWARD, &id.0, Some(*htlc)),
+        RecordKey::Wallet => vec![WALLET],
+        RecordKey::Revoked(id, number) => tagged(REVOKED, &id.0, Some(number.get())),
+    }
+}
+
+/// The key that [`encode`] wrote as these bytes.
+pub(super) fn decode(bytes: &[u8]) -> Result<RecordKey, KeyError> {
+    let (&tag, fields) = bytes.split_first().ok_or(KeyError::Empty)?;
+    let wrong = KeyError::Length { tag, length: bytes.len() };
+    let name = || <[u8; 32]>::try_from(fields).map_err(|_| wrong.clone());
+    let numbered = || {
+        let (name, number) = fields.split_first_chunk::<32>().ok_or(wrong.clone())?;
+        let number = <[u8; 8]>::try_from(number).map_err(|_| wrong.clone())?;
+        Ok((ChannelId(*name), u64::from_be_bytes(number)))
+    };
+    match tag {
+        NODE | WALLET if !fields.is_empty() => Err(wrong),
+        NODE => Ok(RecordKey::Node),
+        CHANNEL => Ok(RecordKey::Channel(ChannelId(name()?))),
+        PAYMENT => Ok(RecordKey::Payment(PaymentHash(name()?))),
+        INVOICE => Ok(RecordKey::Invoice(PaymentHash(name()?))),
+        FORWARD => numbered().map(|(id, htlc)| RecordKey::Forward(id, htlc)),
+        WALLET => Ok(RecordKey::Wallet),
+        REVOKED => numbered().map(|(id, number)| RecordKey::Revoked(id, CommitmentNumber::new(number))),
+        other => Err(KeyError::Tag(other)),
+    }
+}
+
+fn tagged(tag: u8, name: &[u8; 32], number: Option<u64>) -> Vec<u8> {
+    let mut bytes = vec![tag];
+    bytes.extend(name);
+    bytes.extend(number.into_iter().flat_map(u64::to_be_bytes));
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_kind() -> Vec<(RecordKey, Vec<u8>)> {
+        let id = [0xab; 32];
+        let numbered = |tag: u8| [&[tag][..], &id, &[0, 0, 0, 0, 0, 0, 1, 2]].concat();
+        vec![
+            (RecordKey::Node, vec![0]),
+            (RecordKey::Channel(ChannelId(id)), [&[1][..], &id].concat()),
+            (RecordKey::Payment(PaymentHash(id)), [&[2][..], &id].concat()),
+            (RecordKey::Invoice(PaymentHash(id)), [&[3][..], &id].concat()),
+            (RecordKey::Forward(ChannelId(id), 0x102), numbered(4)),
+            (RecordKey::Wallet, vec![5]),
+            (RecordKey::Revoked(ChannelId(id), CommitmentNumber::new(0x102)), numbered(6)),
+        ]
+    }
+
+    #[test]
+    fn the_bytes_of_every_key_are_pinned() {
+        for (key, bytes) in every_kind() {
+            assert_eq!(encode(&key), bytes, "{key:?}");
+            assert_eq!(decode(&bytes), Ok(key));
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_length_or_tag_is_an_error() {
+        for (_, bytes) in every_kind() {
+            let longer = [&bytes[..], &[0]].concat();
+            assert_eq!(decode(&longer), Err(KeyError::Length { tag: bytes[0], length: longer.len() }));
+            if bytes.len() > 1 {
+                assert!(decode(&bytes[..bytes.len() - 1]).is_err());
+            }
+        }
+        assert_eq!(decode(&[]), Err(KeyError::Empty));
+        assert_eq!(decode(&[7]), Err(KeyError::Tag(7)));
+    }
+}
