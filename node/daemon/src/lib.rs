@@ -5,3 +5,5 @@
 //!   Core (RPC)          ─┼─► owner: handle, save ──┼─► Core
 //!   control (HTTP)      ─┘   (one thread)          └─► control
 //! ```
+
+pub mod control;
