@@ -11,3 +11,4 @@ pub mod log;
 pub mod secret;
 pub mod seed;
 pub mod store;
+pub mod control;
