@@ -116,7 +116,7 @@ impl Net {
         let (kind, seed) = (options.world, options.seed);
         // A planted bug writes no snapshot.
         let snapshots = if options.mutant.is_some() { SnapshotMode::Compare } else { options.snapshots };
-        let mut world = World::new(Ground::new(kind)?);
+        let mut world = World::new(Ground::new(kind)?)?;
         world.plant(options.mutant);
         Ok(Self {
             world,
@@ -192,7 +192,8 @@ impl Net {
         let seed = NodeSeed::new(bytes);
         let node = NodeParty { seed: seed.clone(), to_self_delay };
         let party = self.names.add_party(Party { name: name.into(), node: Some(node) });
-        let number = self.world.add_node(name, seed, config.clone());
+        let added = self.world.add_node(name, seed, config.clone());
+        let number = self.need(added);
         self.nodes.push(NodeData {
             name: name.into(),
             party,

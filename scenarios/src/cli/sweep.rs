@@ -62,7 +62,7 @@ pub(super) fn run(order: &SweepOrder, out: &mut dyn Write, err: &mut dyn Write) 
     if !scenario.worlds.contains(&order.world) {
         return Err(Refusal::WrongWorld { name: scenario.name, world: order.world });
     }
-    if order.world == WorldKind::Regtest {
+    if order.world.needs_core() {
         provision::bitcoind()?;
     }
     let kind = order.kind.kind();
