@@ -18,6 +18,7 @@ pub struct Lab {
     /// To be told once the round is durable, in order.
     noted: Vec<Told>,
     clock: Option<Timestamp>,
+    feerate: Option<FeeratePerKw>,
     mutant: Option<Mutant>,
 }
 
@@ -37,7 +38,7 @@ impl Lab {
                 }
             }
         })?;
-        let lab = Self { told: told.clone(), noted: Vec::new(), clock: None, mutant: None };
+        let lab = Self { told: told.clone(), noted: Vec::new(), clock: None, feerate: None, mutant: None };
         Ok((lab, begin, told, stream))
     }
 
@@ -51,7 +52,7 @@ impl Lab {
             while let Ok(Some((number, order))) = Wire::read::<(u64, Order)>(&mut stream) {
                 let input = match order {
                     Order::Clock(micros) => Input::Lab(Nudge::Clock(Timestamp::new(micros))),
-                    Order::Feerate(feerate) => Input::Feerate(FeeratePerKw::new(feerate)),
+                    Order::Feerate(feerate) => Input::Lab(Nudge::Feerate(FeeratePerKw::new(feerate))),
                     Order::Plant(name) => Input::Lab(Nudge::Plant(name.parse().ok())),
                     Order::Look => {
                         let _ = looks.send(Look::AndTell(number));
@@ -73,6 +74,7 @@ impl Lab {
     pub fn nudge(&mut self, nudge: Nudge) {
         match nudge {
             Nudge::Clock(now) => self.clock = Some(now),
+            Nudge::Feerate(feerate) => self.feerate = Some(feerate),
             Nudge::Plant(mutant) => self.mutant = mutant,
             Nudge::Obeyed(number) => self.noted.push(Told::Obeyed(number)),
         }
@@ -81,7 +83,7 @@ impl Lab {
     /// What the node is told of its surroundings.
     pub fn env(&self, env: Env) -> Env {
         let now = self.clock.unwrap_or(env.now);
-        Env::new(now, env.height, env.feerate).with(self.mutant)
+        Env::new(now, env.height, self.feerate.unwrap_or(env.feerate)).with(self.mutant)
     }
 
     /// A turn, to be told once it is durable.

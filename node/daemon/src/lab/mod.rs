@@ -6,13 +6,15 @@ mod link;
 pub use link::Lab;
 
 use leyden_core::channel::Mutant;
-use leyden_core::units::Timestamp;
+use leyden_core::units::{FeeratePerKw, Timestamp};
 
 /// What a harness changes in the owner's surroundings.
 #[derive(Clone, Copy, Debug)]
 pub enum Nudge {
     /// It is this time now, and stays so.
     Clock(Timestamp),
+    /// The chain asks this, whatever Core says.
+    Feerate(FeeratePerKw),
     /// The bug to carry.
     Plant(Option<Mutant>),
     /// All orders up to this number are carried out.
