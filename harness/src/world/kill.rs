@@ -141,7 +141,7 @@ impl World {
         None
     }
 
-    /// The world is at rest: who was killed starts again from what it had saved, hears what it missed of the chain, and its links
+    /// The world is at rest: who was killed starts again from what it had saved, hears first what it missed of the chain, and its links
     /// stand again. Whether there was anybody.
     pub(super) fn revive(&mut self) -> Result<bool, WorldError> {
         let dead = std::mem::take(&mut self.deaths.dead);
@@ -149,10 +149,10 @@ impl World {
         for (node, Dead { peers, missed }) in dead {
             self.note(format!("{} starts again from what it has saved", self.seats[node].name));
             self.seats[node].restart()?;
-            for news in missed {
-                self.queue.push(self.now, node, news);
-            }
             peers.into_iter().for_each(|peer| self.connect(node, peer));
+            for what in missed {
+                self.deliver(Due { at: self.now, node, what })?;
+            }
             self.greet(node)?;
         }
         Ok(any)

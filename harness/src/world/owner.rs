@@ -83,6 +83,9 @@ impl World {
     /// The node has just started again: it is told of the network, and looked at for what its owner may have missed.
     pub(super) fn greet(&mut self, node: usize) -> Result<(), WorldError> {
         for known in self.owners.network.get(&node).cloned().unwrap_or_default() {
+            if self.is_dead(node) {
+                return Ok(()); // killed again
+            }
             let call = self.ask(node, Command::LearnChannel(known))?;
             self.owners.replies.remove(&call);
         }

@@ -83,10 +83,11 @@ impl Node {
         Ok(node)
     }
 
-    /// The first event after a restart: every link is down, whatever the records say, and what belongs on the chain goes
-    /// there again, since the last turn's actions may never have run.
+    /// Before the first event after a restart: every link is down, whatever the records say, and what the last turn left undone in
+    /// here is done.
     pub(super) fn start(&mut self, env: &Env, draft: &mut Draft) {
         self.starting = false;
+        self.resuming = true;
         if env.plants(Mutant::LosesForwardsAtRestart) {
             self.forwards.clear();
             self.untold.clear();
@@ -95,13 +96,19 @@ impl Node {
         for id in ids {
             // Links are never refused.
             let _ = self.step(id, Input::Disconnected, env, draft);
-            if !env.plants(Mutant::BroadcastsNothingAtRestart) {
-                let unmined = self.channels.get(&id).map(Channel::unmined).unwrap_or_default();
-                self.run_effects(id, unmined, env, draft);
-            }
             self.tell_again(id, draft);
         }
         self.end_unsigned(env, draft);
+    }
+
+    /// After it: what belongs on the chain goes there again, since the last turn's actions may never have run.
+    pub(super) fn resume(&mut self, env: &Env, draft: &mut Draft) {
+        self.resuming = false;
+        let ids: Vec<ChannelId> = self.channels.keys().copied().collect();
+        for id in ids.into_iter().filter(|_| !env.plants(Mutant::BroadcastsNothingAtRestart)) {
+            let unmined = self.channels.get(&id).map(Channel::unmined).unwrap_or_default();
+            self.run_effects(id, unmined, env, draft);
+        }
     }
 
     fn restore_record(&mut self, key: &RecordKey, bytes: &[u8]) -> Result<(), RestoreError> {
