@@ -34,7 +34,7 @@ const SAVES_OF_A_PAYMENT: u64 = 4;
 
 /// Carol is killed at each save that forwarding takes, those before and after the HTLC went out and came back among them: what she
 /// passed on she is paid for, and nothing goes out twice.
-#[scenario(mutants = "acts_before_it_saves")]
+#[scenario(worlds = "sim", mutants = "acts_before_it_saves")]
 fn forwarder_is_killed_at_each_save(net: &mut Net) {
     let ([alice, _, carol, dave], channels) = line(net);
     let mut paid = sat(0);
@@ -102,6 +102,35 @@ fn killed_between_save_and_broadcast(net: &mut Net) {
     net.kill_next(alice, Point::After(0));
     net.force_close(alice, channel);
     assert_eq!(net.mempool_labels(), ["C1a"]);
+    net.settle();
+    net.expect_settlement();
+}
+
+/// Both start again when the funding is mined and the channel is not ready yet: when it is, both say so.
+#[scenario]
+fn restarted_between_mined_and_ready(net: &mut Net) {
+    let [alice, bob] = net.nodes(["alice", "bob"]);
+    let channel = net.open_unconfirmed(alice, bob, Open::sat(1_000_000));
+    net.mine(1);
+    net.restart(alice);
+    net.restart(bob);
+    net.confirm(channel);
+    net.pay(alice, bob, AMOUNT);
+    net.settle();
+    net.expect_settlement();
+}
+
+/// Bob is killed when he hears that the block with Alice's commitment is gone, and what he had from it with it. He hears it first when
+/// he starts again, and hands in nothing that the chain has no place for.
+#[scenario(formats = "static_remotekey anchors")]
+fn killed_while_the_chain_goes_back(net: &mut Net) {
+    let [alice, bob] = net.nodes(["alice", "bob"]);
+    let channel = net.open(alice, bob, Open::sat(1_000_000).push_sat(400_000));
+    net.force_close(alice, channel);
+    net.mine(1);
+    net.kill_next(bob, Point::Before);
+    net.unmine(1);
+    assert_eq!(net.kills(), 1);
     net.settle();
     net.expect_settlement();
 }
