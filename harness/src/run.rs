@@ -110,7 +110,7 @@ pub struct Run {
     pub ladder: String,
     /// The transactions of each channel.
     pub tree: String,
-    /// Its blocks, messages and past states: what a sweep varies.
+    /// Its blocks, messages, past states and saves: what a sweep varies.
     pub shape: Shape,
     /// The page, if it was asked for.
     pub page: Option<String>,

@@ -13,6 +13,7 @@
 mod around;
 pub mod code;
 mod coins;
+mod kill;
 mod lab;
 mod mempool;
 mod messages;
@@ -23,7 +24,7 @@ mod route;
 mod settle;
 mod spend;
 
-pub use crate::world::{Fault, Kind, Moment};
+pub use crate::world::{Fault, Kind, Moment, Point};
 pub use coins::Coin;
 pub use lab::{Lie, State};
 pub use open::{ChannelRef, Open};
@@ -202,6 +203,7 @@ impl Net {
             dishonest: false,
             fee_budget: None,
         });
+        self.plan_crash(NodeRef(number));
         let known = self.network.clone();
         for channel in known {
             self.done(NodeRef(number), Command::LearnChannel(channel));

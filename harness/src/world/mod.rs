@@ -8,15 +8,19 @@
 mod around;
 mod error;
 mod ground;
+mod kill;
 mod kind;
 mod links;
 mod live;
+mod owner;
 mod queue;
 mod seat;
 mod tampering;
+mod turn;
 
 pub use error::WorldError;
 pub use ground::Ground;
+pub use kill::{Point, Saved};
 pub use kind::Kind;
 pub use live::LiveError;
 pub use seat::{Notified, Offered, Store};
@@ -26,13 +30,15 @@ use crate::chain::ChainError;
 use crate::transcript::{Cause, Entry, Transcript, Verdict};
 use around::Around;
 use bitcoin::{Transaction, Txid};
+use kill::Deaths;
 use leyden_core::channel::{Channel, PastState};
 use leyden_core::ids::{ChannelId, NodeId};
-use leyden_core::node::{Action, Command, CommandError, Event, NewBlock, NodeConfig, Notice, Reply, Turn};
+use leyden_core::node::{Event, NewBlock, NodeConfig};
 use leyden_core::units::{BlockHeight, FeeratePerKw, Timestamp};
 use leyden_core::wire::Message;
 use links::Links;
 use live::Live;
+use owner::Owners;
 use queue::{Due, Happening, Queue};
 use seat::Seat;
 use std::collections::BTreeMap;
@@ -114,11 +120,11 @@ pub struct World {
     links: Links,
     tampering: Tampering,
     around: Around,
+    deaths: Deaths,
+    owners: Owners,
     now: Timestamp,
     seats: Vec<Seat>,
     ids: BTreeMap<NodeId, usize>,
-    calls: u64,
-    replies: BTreeMap<u64, Result<Reply, CommandError>>,
     notices: Vec<Notified>,
     offered: Vec<Offered>,
     refused: Vec<Refused>,
@@ -151,11 +157,11 @@ impl World {
             links: Links::default(),
             tampering: Tampering::default(),
             around: Around::default(),
+            deaths: Deaths::default(),
+            owners: Owners::default(),
             now: Timestamp::ZERO,
             seats: Vec::new(),
             ids: BTreeMap::new(),
-            calls: 0,
-            replies: BTreeMap::new(),
             notices: Vec::new(),
             offered: Vec::new(),
             refused: Vec::new(),
@@ -260,27 +266,6 @@ impl World {
         self.transcript.push(self.now, Entry::Note { text });
     }
 
-    /// The owner of a node wants something; everything that follows from it happens at the next `drain`.
-    pub fn command(
-        &mut self,
-        node: usize,
-        command: Command,
-    ) -> Result<Result<Reply, CommandError>, WorldError> {
-        if self.live.is_some() {
-            self.drain()?;
-            let answer = self.processes().command(node, command)?;
-            // All that follows within the nodes themselves is in the books when the caller looks.
-            return Ok(answer);
-        }
-        let call = self.calls;
-        self.calls += 1;
-        self.handle(node, Event::Command { call, command })?;
-        if !self.replies.contains_key(&call) {
-            self.drain()?;
-        }
-        self.replies.remove(&call).ok_or_else(|| WorldError::NoReply { node: self.seats[node].name.clone() })
-    }
-
     /// Connects two nodes, unless they are.
     pub fn connect(&mut self, a: usize, b: usize) -> Result<(), WorldError> {
         if self.links.stands(a, b) {
@@ -367,7 +352,7 @@ impl World {
         let mut events = 0;
         loop {
             let Some(due) = self.queue.pop(self.now) else {
-                if self.mend()? {
+                if self.revive()? || self.mend()? {
                     continue;
                 }
                 return Ok(());
@@ -470,7 +455,7 @@ impl World {
     }
 
     fn deliver(&mut self, due: Due) -> Result<(), WorldError> {
-        let Some(due) = self.sleeps_through(due) else { return Ok(()) };
+        let Some(due) = self.sleeps_through(due).and_then(|due| self.outlives(due)) else { return Ok(()) };
         let node = due.node;
         match due.what {
             Happening::Message { from, .. } if self.links.holds(from, node) => {
@@ -511,49 +496,6 @@ impl World {
             }
             Happening::Wake(why) => self.handle(node, Event::Wake(why)),
         }
-    }
-
-    /// One turn of a node: first save, then act.
-    fn handle(&mut self, node: usize, event: Event) -> Result<(), WorldError> {
-        let env = self.env(node);
-        self.transcript.turn(node, Cause::of(&event, &self.ids));
-        let seat = &mut self.seats[node];
-        let Turn { save, actions, wake } = seat.handle(event, &env);
-        if !save.records.is_empty() {
-            let keys = seat.save(save)?;
-            self.transcript.push(self.now, Entry::Save { node, keys });
-        }
-        for action in actions {
-            self.act(node, action)?;
-        }
-        if let Some((at, why)) = wake {
-            self.queue.push(at.max(self.now), node, Happening::Wake(why));
-        }
-        Ok(())
-    }
-
-    fn act(&mut self, node: usize, action: Action) -> Result<(), WorldError> {
-        match action {
-            Action::Send { peer, bytes } => self.send(node, peer, bytes),
-            Action::Disconnect { peer } => self.hang_up(node, peer),
-            Action::Broadcast { role: _, channel: _, tx } => return self.broadcast(node, &tx),
-            Action::BroadcastPackage { channel: _, transactions } => {
-                return self.broadcast_package(node, &transactions);
-            }
-            Action::Reply { call, result } => {
-                self.replies.insert(call, result);
-            }
-            Action::Notice(notice) => self.note_notice(node, notice),
-        }
-        Ok(())
-    }
-
-    fn note_notice(&mut self, node: usize, notice: Notice) {
-        if let Notice::PaymentSent { preimage, .. } = &notice {
-            self.reveal(*preimage);
-        }
-        self.transcript.push(self.now, Entry::Notice { node, notice: notice.clone() });
-        self.notices.push(Notified { at: self.now, node, notice });
     }
 
     fn send(&mut self, node: usize, peer: NodeId, bytes: Vec<u8>) {

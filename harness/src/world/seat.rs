@@ -46,6 +46,11 @@ impl Seat {
         Self { name, id, node: Some(node), store, height, saves: 0, past, newest, seed, config, birthday }
     }
 
+    /// How many batches it has made durable.
+    pub fn saves(&self) -> u64 {
+        self.saves
+    }
+
     /// Makes a batch durable, whole. The keys it touched.
     pub fn save(&mut self, batch: Batch) -> Result<Vec<RecordKey>, WorldError> {
         let keys = batch.records.keys().cloned().collect();

@@ -205,7 +205,7 @@ impl World {
             }
             Did::BroadcastPackage { transactions, .. } => self.await_verdict(node, &transactions),
             Did::Reply => {}
-            Did::Notice(notice) => self.note_notice(node, notice),
+            Did::Notice(notice) => self.tell_owner(node, notice),
         }
     }
 
