@@ -13,12 +13,14 @@ mod links;
 mod queue;
 mod seat;
 mod tampering;
+mod tower;
 
 pub use error::WorldError;
 pub use ground::Ground;
 pub use kind::Kind;
 pub use seat::{Notified, Offered, Store};
 pub use tampering::{Fault, Moment};
+pub use tower::TowerStore;
 
 use crate::chain::ChainError;
 use crate::transcript::{Cause, Entry, Transcript, Verdict};
@@ -38,6 +40,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tampering::Tampering;
+use tower::{Post, Sight};
 
 /// What is under the nodes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -96,6 +99,7 @@ pub struct World {
     around: Around,
     now: Timestamp,
     seats: Vec<Seat>,
+    towers: Vec<Post>,
     ids: BTreeMap<NodeId, usize>,
     calls: u64,
     replies: BTreeMap<u64, Result<Reply, CommandError>>,
@@ -128,6 +132,7 @@ impl World {
             around: Around::default(),
             now: Timestamp::ZERO,
             seats: Vec::new(),
+            towers: Vec::new(),
             ids: BTreeMap::new(),
             calls: 0,
             replies: BTreeMap::new(),
@@ -200,7 +205,8 @@ impl World {
         if !cfg!(debug_assertions) {
             return Ok(());
         }
-        self.seats.iter().try_for_each(Seat::check_store)
+        self.seats.iter().try_for_each(Seat::check_store)?;
+        self.check_tower_stores()
     }
 
     /// Puts a new node into the world; it has seen the chain up to now. Its number.
@@ -284,7 +290,7 @@ impl World {
         self.links.silent().into_iter().for_each(|node| self.speak(node));
         self.heal_senses()?;
         self.links.broken().into_iter().for_each(|(a, b)| self.connect(a, b));
-        Ok(())
+        self.start_towers()
     }
 
     /// The nodes that this one is connected to.
@@ -355,6 +361,7 @@ impl World {
         for node in 0..self.seats.len() {
             self.queue.push(self.now, node, Happening::Block(new.clone()));
         }
+        self.show_towers(&Sight::Block(new));
         Ok(())
     }
 
@@ -386,10 +393,14 @@ impl World {
         for node in 0..self.seats.len() {
             self.queue.push(self.now, node, Happening::BlockGone { height });
         }
+        self.show_towers(&Sight::BlockGone(height));
         self.drain()
     }
 
     fn deliver(&mut self, due: Due) -> Result<(), WorldError> {
+        if let Happening::Sight { tower, what } = due.what {
+            return self.show_tower(tower, what);
+        }
         let Some(due) = self.sleeps_through(due) else { return Ok(()) };
         let node = due.node;
         match due.what {
@@ -430,6 +441,9 @@ impl World {
                 self.handle(node, Event::BlockDisconnected { height: BlockHeight::new(height) })
             }
             Happening::Wake(why) => self.handle(node, Event::Wake(why)),
+            Happening::TowerReady => self.handle(node, Event::TowerReady),
+            Happening::Guarded { locator, part } => self.handle(node, Event::Guarded { locator, part }),
+            Happening::Sight { .. } => Ok(()),
         }
     }
 
@@ -460,6 +474,7 @@ impl World {
             Action::BroadcastPackage { channel: _, transactions } => {
                 return self.broadcast_package(node, &transactions);
             }
+            Action::Guard { justice } => self.guard(node, &justice),
             Action::Reply { call, result } => {
                 self.replies.insert(call, result);
             }
@@ -565,5 +580,6 @@ impl World {
         for node in (0..self.seats.len()).filter(|node| self.sees_mempool(*node)).collect::<Vec<_>>() {
             self.queue.push(self.now, node, Happening::Unconfirmed(tx.clone()));
         }
+        self.show_towers(&Sight::Unconfirmed(tx));
     }
 }

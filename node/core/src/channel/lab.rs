@@ -147,6 +147,14 @@ mutants! {
     ProposesAnyFeerate,
     /// All attempts have one session key, so that one onion goes out twice (BOLT 4, "Packet Structure").
     OneSessionKey,
+    /// A node seals for its tower what would punish the peer's newest state, not the one that was just given up.
+    GuardsWrongState,
+    /// What a node hands its tower leaves out the HTLC outputs.
+    GuardsToLocalOnly,
+    /// A tower does not punish second stages.
+    TowerIgnoresSecondStages,
+    /// A tower never pays more than it paid first.
+    TowerNeverRaises,
 }
 
 impl fmt::Display for Mutant {
