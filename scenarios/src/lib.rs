@@ -37,3 +37,4 @@ mod seed_htlc;
 mod seed_route;
 mod shutdown;
 mod timeouts;
+mod tower;
