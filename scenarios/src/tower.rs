@@ -74,7 +74,7 @@ fn tower_is_too_late_for_second_stages_with_anchors(net: &mut Net) {
     net.mine(u32::from(DELAY) + 10);
     expect_published_by(net, "tina", 2);
     net.settle();
-    for label in ["mallory-alice/HTRD2a.0", "mallory-bob/HERD2a.0"] {
+    for label in ["mallory-alice/HTRD2a", "mallory-bob/HERD2a"] {
         net.height_of(label);
     }
     net.expect_settlement();
@@ -174,6 +174,23 @@ fn tower_survives_a_reorganisation(net: &mut Net) {
     net.start_tower(tina);
     net.mine(u32::from(DELAY) + 10);
     expect_published_by(net, "tina", 4);
+    net.settle();
+    ground.expect_nothing_for_mallory(net);
+    net.expect_settlement();
+}
+
+/// The victims are awake: they and their tower punish at the same time, miners hold all of it back for a while, and neither
+/// outbids the other for ever. What is taken is the victims', whoever took it.
+#[scenario(formats = "static_remotekey anchors")]
+fn victim_and_tower_both_punish(net: &mut Net) {
+    let ground = watched(net, &WAYS);
+    net.tower("tina", &victims(&ground));
+    ground.pay(net);
+    for cheat in &ground.cheats {
+        let old = ground.old(net, cheat, 1);
+        net.broadcast(ground.mallory, old);
+    }
+    mine_without_penalties(net, 2);
     net.settle();
     ground.expect_nothing_for_mallory(net);
     net.expect_settlement();
