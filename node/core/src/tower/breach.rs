@@ -24,12 +24,20 @@ pub(super) struct Breach {
     mined: Option<BlockHeight>,
     /// The block of another spend of what it spends: then it never was.
     rival: Option<BlockHeight>,
-    /// Mined transactions of others that spend its outputs: second stages of the cheater's, if they are what a box says.
-    stages: Vec<(Arc<Transaction>, BlockHeight)>,
+    /// Mined transactions that spend its outputs: second stages of the cheater's, if they are what a box says.
+    stages: Vec<Stage>,
     /// What was offered last for each output.
     tried: BTreeMap<OutPoint, Try>,
     /// The blocks in which outputs were spent, by whomever.
     taken: BTreeMap<OutPoint, BlockHeight>,
+}
+
+/// A mined transaction that spends an output of the breach.
+#[derive(Clone, Serialize, Deserialize)]
+struct Stage {
+    txid: Txid,
+    tx: Arc<Transaction>,
+    mined: BlockHeight,
 }
 
 /// A penalty that was handed to the chain.
@@ -58,7 +66,7 @@ impl Breach {
     pub fn targets(&self, kits: &[Kit], env: &Env) -> Vec<Target> {
         let stages: Vec<&Transaction> = match env.plants(Mutant::TowerIgnoresSecondStages) {
             true => Vec::new(),
-            false => self.stages.iter().map(|(tx, _)| tx.as_ref()).collect(),
+            false => self.stages.iter().map(|stage| stage.tx.as_ref()).collect(),
         };
         let mut targets = BTreeMap::new();
         for target in kits.iter().flat_map(|kit| kit.targets(&self.tx, &stages)) {
@@ -67,9 +75,8 @@ impl Breach {
         targets.into_values().collect()
     }
 
-    /// Looks at a transaction of the block at this height; whether it concerns the breach.
-    pub fn see(&mut self, tx: &Arc<Transaction>, txid: Txid, height: BlockHeight) -> bool {
-        let own = self.tx.compute_txid();
+    /// Looks at a transaction of the block at this height; `own` is the breach's txid. Whether it concerns the breach.
+    pub fn see(&mut self, own: Txid, tx: &Arc<Transaction>, txid: Txid, height: BlockHeight) -> bool {
         if txid == own {
             self.mined = Some(height);
             return true;
@@ -81,18 +88,26 @@ impl Breach {
             if Some(spent) == funding {
                 self.rival = Some(height);
                 concerns = true;
-            } else if spent.txid == own
-                || self.stages.iter().any(|(stage, _)| stage.compute_txid() == spent.txid)
-            {
+            } else if self.holds(own, &spent) {
                 self.taken.insert(spent, height);
                 concerns = true;
             }
         }
-        let known = || self.stages.iter().any(|(stage, _)| stage.compute_txid() == txid);
-        if concerns && tx.input.iter().any(|input| input.previous_output.txid == own) && !known() {
-            self.stages.push((tx.clone(), height));
+        let spends_breach = tx.input.iter().any(|input| input.previous_output.txid == own);
+        if spends_breach && !self.stages.iter().any(|stage| stage.txid == txid) {
+            self.stages.push(Stage { txid, tx: tx.clone(), mined: height });
         }
         concerns
+    }
+
+    /// Whether this output is one of the breach's, or of what was mined on top of it.
+    fn holds(&self, own: Txid, outpoint: &OutPoint) -> bool {
+        outpoint.txid == own || self.stages.iter().any(|stage| stage.txid == outpoint.txid)
+    }
+
+    /// Whether this transaction spends anything of the breach.
+    pub fn is_spent_by(&self, own: Txid, tx: &Transaction) -> bool {
+        tx.input.iter().any(|input| self.holds(own, &input.previous_output))
     }
 
     /// Undoes what the block at this height and those above it did; whether that is anything.
@@ -100,7 +115,7 @@ impl Breach {
         let before = (self.mined, self.rival, self.stages.len(), self.taken.len());
         self.mined = self.mined.filter(|mined| *mined < height);
         self.rival = self.rival.filter(|rival| *rival < height);
-        self.stages.retain(|(_, mined)| *mined < height);
+        self.stages.retain(|stage| stage.mined < height);
         self.taken.retain(|_, mined| *mined < height);
         before != (self.mined, self.rival, self.stages.len(), self.taken.len())
     }

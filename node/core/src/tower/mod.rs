@@ -12,7 +12,8 @@
 //!   |                                       |------- penalties --------------->|  again and dearer, until they are mined
 //! ```
 //! What it cannot do: with anchors the txid of a second stage is not known before, so that nothing can be signed for its output.
-//! The penalty on the HTLC output itself must come first there; it can, since it waits for no block and the second stage does.
+//! The penalty on the HTLC output itself must come first there; it can, since it waits for no block and the second stage does. A box that comes after its breach was mined is of no use: its
+//! victim was up then, and punishes alone. Boxes of channels that ended well stay, since nothing tells which belong together.
 
 mod breach;
 mod justice;

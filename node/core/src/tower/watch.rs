@@ -153,7 +153,7 @@ impl Tower {
             let mut shared = None;
             for (own, breach) in &mut self.breaches {
                 let tx = shared.get_or_insert_with(|| Arc::new(tx.clone()));
-                if breach.see(tx, txid, env.height) {
+                if breach.see(*own, tx, txid, env.height) {
                     changed.insert(*own);
                 }
             }
@@ -175,8 +175,9 @@ impl Tower {
             self.pursue(txid, env, &mut turn);
             return turn;
         }
-        let ids: Vec<Txid> = self.breaches.keys().copied().collect();
-        for own in ids {
+        let spent = self.breaches.iter().filter(|(own, breach)| breach.is_spent_by(**own, tx));
+        let spent: Vec<Txid> = spent.map(|(own, _)| *own).collect();
+        for own in spent {
             let kits = self.kits(&own);
             let Some(breach) = self.breaches.get_mut(&own) else { continue };
             let penalties = breach.outbid(tx, &kits, env);
