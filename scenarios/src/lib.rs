@@ -38,3 +38,4 @@ mod seed_htlc;
 mod seed_route;
 mod shutdown;
 mod timeouts;
+mod tower;

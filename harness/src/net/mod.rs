@@ -23,6 +23,7 @@ mod pay;
 mod route;
 mod settle;
 mod spend;
+mod tower;
 
 pub use crate::world::{Fault, Kind, Moment, Point};
 pub use coins::Coin;
@@ -31,6 +32,7 @@ pub use open::{ChannelRef, Open};
 pub use pay::{Invoice, Payment, Standing};
 pub use route::Route;
 pub use spend::Spend;
+pub use tower::TowerRef;
 
 use crate::catalogue::Scenario;
 use crate::checks::Excuse;
@@ -428,9 +430,7 @@ impl Net {
             block.block.txdata.iter().for_each(|tx| self.names.observe(tx));
         }
         for (_, entry) in self.world.transcript().entries() {
-            if let crate::transcript::Entry::Broadcast { tx, .. } = entry {
-                self.names.observe(tx);
-            }
+            entry.broadcast().into_iter().for_each(|tx| self.names.observe(tx));
         }
     }
 }

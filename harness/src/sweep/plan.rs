@@ -74,7 +74,9 @@ impl Shape {
                     eventful = true;
                 }
                 Entry::Save { keys, .. } => eventful = keys.iter().any(|key| *key != RecordKey::Node),
-                Entry::Broadcast { .. } | Entry::Notice { .. } => eventful = true,
+                Entry::Broadcast { .. } | Entry::TowerBroadcast { .. } | Entry::Notice { .. } => {
+                    eventful = true;
+                }
                 Entry::Note { .. } => {}
             }
             if let Some(height) = height {

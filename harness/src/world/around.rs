@@ -33,6 +33,18 @@ pub(super) struct Around {
     preimages: BTreeMap<PaymentHash, Preimage>,
 }
 
+impl Around {
+    /// What everybody is told who is told nothing else.
+    pub fn feerate(&self) -> Option<FeeratePerKw> {
+        self.feerate
+    }
+
+    /// The bug that is planted in everybody; none if nodes are named that carry it.
+    pub fn mutant(&self) -> Option<Mutant> {
+        self.mutant.filter(|_| self.carriers.is_empty())
+    }
+}
+
 impl World {
     /// What a node is told now.
     pub(super) fn env(&self, node: usize) -> Env {
@@ -189,6 +201,7 @@ impl World {
         } else {
             self.seats[node].restart()?;
         }
+        self.find_tower(node);
         peers.into_iter().try_for_each(|peer| self.connect(node, peer))
     }
 
@@ -207,7 +220,14 @@ impl World {
         for block in self.ground.blocks().iter().filter(|block| block.height.get() > seen) {
             self.queue.push(self.now, node, Happening::Block(block.clone()));
         }
+        self.find_tower(node);
         peers.into_iter().try_for_each(|peer| self.connect(node, peer))
+    }
+
+    fn find_tower(&mut self, node: usize) {
+        if self.has_tower(node) {
+            self.queue.push(self.now, node, Happening::TowerReady);
+        }
     }
 
     /// The lab hands these to the mempool in the node's name, together if there are several; what the chain said to each.

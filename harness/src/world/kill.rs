@@ -63,6 +63,7 @@ impl fmt::Display for Point {
 impl World {
     /// The node is killed at this save of its own, from 1 as [`World::saves_of`] counts.
     pub fn kill_at(&mut self, node: usize, save: u64, point: Point) {
+        self.only_in_process("a kill at a save");
         self.deaths.planned.push((node, save, point));
     }
 
@@ -136,6 +137,9 @@ impl World {
             | Happening::Connected { .. }
             | Happening::Disconnected { .. }
             | Happening::Unconfirmed(_)
+            | Happening::TowerReady
+            | Happening::Guarded { .. }
+            | Happening::Sight { .. }
             | Happening::Wake(_) => {}
         }
         None

@@ -16,6 +16,7 @@ mod owner;
 mod queue;
 mod seat;
 mod tampering;
+mod tower;
 mod turn;
 
 pub use error::WorldError;
@@ -25,6 +26,7 @@ pub use kind::Kind;
 pub use live::LiveError;
 pub use seat::{Notified, Offered, Store};
 pub use tampering::{Fault, Moment};
+pub use tower::TowerStore;
 
 use crate::chain::ChainError;
 use crate::transcript::{Cause, Entry, Transcript, Verdict};
@@ -47,6 +49,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tampering::Tampering;
+use tower::{Post, Sight};
 
 /// A verb that the live world cannot do. It ends the run, which counts as skipped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,6 +127,7 @@ pub struct World {
     owners: Owners,
     now: Timestamp,
     seats: Vec<Seat>,
+    towers: Vec<Post>,
     ids: BTreeMap<NodeId, usize>,
     notices: Vec<Notified>,
     offered: Vec<Offered>,
@@ -161,6 +165,7 @@ impl World {
             owners: Owners::default(),
             now: Timestamp::ZERO,
             seats: Vec::new(),
+            towers: Vec::new(),
             ids: BTreeMap::new(),
             notices: Vec::new(),
             offered: Vec::new(),
@@ -240,7 +245,8 @@ impl World {
         if !cfg!(debug_assertions) {
             return Ok(());
         }
-        self.seats.iter().try_for_each(Seat::check_store)
+        self.seats.iter().try_for_each(Seat::check_store)?;
+        self.check_tower_stores()
     }
 
     /// Puts a new node into the world; it has seen the chain up to now. Its number.
@@ -336,7 +342,8 @@ impl World {
         self.end_tampering();
         self.links.silent().into_iter().for_each(|node| self.speak(node));
         self.heal_senses()?;
-        self.links.broken().into_iter().try_for_each(|(a, b)| self.connect(a, b))
+        self.links.broken().into_iter().try_for_each(|(a, b)| self.connect(a, b))?;
+        self.start_towers()
     }
 
     /// The nodes that this one is connected to.
@@ -416,6 +423,7 @@ impl World {
         for node in 0..self.seats.len() {
             self.queue.push(self.now, node, Happening::Block(new.clone()));
         }
+        self.show_towers(&Sight::Block(new));
         Ok(())
     }
 
@@ -451,10 +459,14 @@ impl World {
         for node in 0..self.seats.len() {
             self.queue.push(self.now, node, Happening::BlockGone { height });
         }
+        self.show_towers(&Sight::BlockGone(height));
         self.drain()
     }
 
     fn deliver(&mut self, due: Due) -> Result<(), WorldError> {
+        if let Happening::Sight { tower, what } = due.what {
+            return self.show_tower(tower, what);
+        }
         let Some(due) = self.sleeps_through(due).and_then(|due| self.outlives(due)) else { return Ok(()) };
         let node = due.node;
         match due.what {
@@ -495,6 +507,9 @@ impl World {
                 self.handle(node, Event::BlockDisconnected { height: BlockHeight::new(height) })
             }
             Happening::Wake(why) => self.handle(node, Event::Wake(why)),
+            Happening::TowerReady => self.handle(node, Event::TowerReady),
+            Happening::Guarded { locator, part } => self.handle(node, Event::Guarded { locator, part }),
+            Happening::Sight { .. } => Ok(()),
         }
     }
 
@@ -598,5 +613,6 @@ impl World {
         for node in (0..self.seats.len()).filter(|node| self.sees_mempool(*node)).collect::<Vec<_>>() {
             self.queue.push(self.now, node, Happening::Unconfirmed(tx.clone()));
         }
+        self.show_towers(&Sight::Unconfirmed(tx));
     }
 }

@@ -56,6 +56,7 @@ impl World {
             Action::BroadcastPackage { channel: _, transactions } => {
                 return self.broadcast_package(node, &transactions);
             }
+            Action::Guard { justice } => self.guard(node, &justice),
             Action::Reply { call, result } => self.answer(call, result),
             Action::Notice(notice) => self.tell_owner(node, notice),
         }

@@ -180,11 +180,13 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         Some(end) => Some(end.start(&inbox, &looks, listening, server.address(), height, records)?),
         None => None,
     };
+    let (guard, _to_tower) = mpsc::unbounded_channel();
     let owner = Owner {
         node,
         store: opened.store,
         peers: peers.clone(),
         chain: broadcaster,
+        guard,
         notices,
         standing,
         #[cfg(feature = "lab")]

@@ -14,6 +14,7 @@ use leyden_core::ids::NodeId;
 use leyden_core::node::{
     Action, Batch, Command, CommandError, Event, NewBlock, Node, Notice, Reply, Turn, Why,
 };
+use leyden_core::tower::{Justice, Locator};
 use leyden_core::units::{BlockHeight, FeeratePerKw, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,6 +63,15 @@ pub enum Input {
     Unconfirmed(Arc<Transaction>),
     /// What a transaction must pay to be mined soon, from now on.
     Feerate(FeeratePerKw),
+    /// The connection with the tower stands.
+    TowerReady,
+    /// The tower has it on its disk.
+    Guarded {
+        /// The box's locator.
+        locator: Locator,
+        /// Its part.
+        part: u16,
+    },
     /// The node's owner wants something.
     Command {
         /// What.
@@ -97,6 +107,8 @@ pub struct Owner {
     pub peers: Peers,
     /// The way to the chain.
     pub chain: Broadcaster,
+    /// The way to the tower.
+    pub guard: mpsc::UnboundedSender<Justice>,
     /// What is told to owners, numbered from 1.
     pub notices: broadcast::Sender<(u64, Notice)>,
     /// The tip, told to everyone who asks.
@@ -200,6 +212,8 @@ impl Desk {
             }
             Input::Unconfirmed(tx) => self.handle(Event::Unconfirmed(tx), round),
             Input::Feerate(feerate) => self.standing.feerate = feerate,
+            Input::TowerReady => self.handle(Event::TowerReady, round),
+            Input::Guarded { locator, part } => self.handle(Event::Guarded { locator, part }, round),
             Input::Command { command, reply } => {
                 self.calls += 1;
                 self.waiting.insert(self.calls, reply);
@@ -279,6 +293,10 @@ impl Desk {
             Action::BroadcastPackage { channel, transactions } => {
                 tracing::info!(%channel, count = transactions.len(), "a package goes to the chain");
                 self.owner.chain.broadcast(transactions);
+            }
+            Action::Guard { justice } => {
+                // Without a connection it is lost here: the node gives it again when there is one.
+                let _ = self.owner.guard.send(justice);
             }
             Action::Reply { call, result } => {
                 // Whoever asked may have gone away.

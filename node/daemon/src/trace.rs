@@ -5,6 +5,7 @@ use leyden_core::channel::Role;
 use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Action, Batch, Command, Event, NodeConfig, Notice, RecordKey, Turn};
+use leyden_core::tower::Locator;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -100,16 +101,38 @@ pub enum Seen {
     /// Any other command.
     Command,
     Wake,
+    TowerReady,
+    Guarded {
+        locator: Locator,
+        part: u16,
+    },
 }
 
 /// What the node does.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // the names of `leyden_core::node::Action`
 pub enum Did {
-    Send { peer: NodeId, bytes: Vec<u8> },
-    Disconnect { peer: NodeId },
-    Broadcast { role: Role, channel: ChannelId, tx: Transaction },
-    BroadcastPackage { channel: ChannelId, transactions: Vec<Transaction> },
+    Send {
+        peer: NodeId,
+        bytes: Vec<u8>,
+    },
+    Disconnect {
+        peer: NodeId,
+    },
+    Broadcast {
+        role: Role,
+        channel: ChannelId,
+        tx: Transaction,
+    },
+    BroadcastPackage {
+        channel: ChannelId,
+        transactions: Vec<Transaction>,
+    },
+    /// A box for the tower.
+    Guard {
+        locator: Locator,
+        part: u16,
+    },
     Reply,
     Notice(Notice),
 }
@@ -125,6 +148,8 @@ impl Seen {
             Event::Unconfirmed(tx) => Seen::Unconfirmed(tx.compute_txid()),
             Event::BlockDisconnected { height } => Seen::BlockGone { height: height.get() },
             Event::Wake(_) => Seen::Wake,
+            Event::TowerReady => Seen::TowerReady,
+            Event::Guarded { locator, part } => Seen::Guarded { locator: *locator, part: *part },
             Event::Command {
                 command: Command::Close { channel, .. } | Command::ForceClose { channel },
                 ..
@@ -145,6 +170,7 @@ impl Did {
             Action::BroadcastPackage { channel, transactions } => {
                 Did::BroadcastPackage { channel: *channel, transactions: transactions.clone() }
             }
+            Action::Guard { justice } => Did::Guard { locator: justice.locator, part: justice.part },
             Action::Reply { .. } => Did::Reply,
             Action::Notice(notice) => Did::Notice(notice.clone()),
         }

@@ -133,7 +133,7 @@ impl World {
                 known.map_or(Cause::Other, |tx| Cause::Unconfirmed(Arc::new(tx)))
             }
             Seen::Close { channel } => Cause::Close { channel: *channel },
-            Seen::Command | Seen::Wake => Cause::Other,
+            Seen::Command | Seen::Wake | Seen::TowerReady | Seen::Guarded { .. } => Cause::Other,
         }
     }
 
@@ -171,7 +171,7 @@ impl World {
                 self.seats[node].height = below;
                 self.processes().nodes[node].tip = below;
             }
-            Seen::Unconfirmed(_) => {}
+            Seen::Unconfirmed(_) | Seen::TowerReady | Seen::Guarded { .. } => {}
             Seen::Close { .. } | Seen::Command => {
                 let member = &mut self.processes().nodes[node];
                 member.commands = member.commands.saturating_sub(1);
@@ -204,7 +204,7 @@ impl World {
                 self.await_verdict(node, &[tx]);
             }
             Did::BroadcastPackage { transactions, .. } => self.await_verdict(node, &transactions),
-            Did::Reply => {}
+            Did::Reply | Did::Guard { .. } => {}
             Did::Notice(notice) => self.tell_owner(node, notice),
         }
     }

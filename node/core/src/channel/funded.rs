@@ -215,6 +215,8 @@ impl Funded {
         signer.peer_revoked(number);
         let revoked = std::mem::replace(&mut self.remote, next);
         self.archive(&revoked, out);
+        let secret = message.per_commitment_secret;
+        out.effects.push(Effect::GivenUp { commitment: revoked, secret });
         self.next_remote_point = Some(message.next_per_commitment_point);
         let outcomes = self.ledger.advance(Event::Revoke { by: Side::Remote });
         out.save = true;

@@ -165,6 +165,14 @@ mutants! {
     BelievesEveryProof,
     /// A node that starts again counts on it that what it saved was also broadcast.
     BroadcastsNothingAtRestart,
+    /// A node seals for its tower what would punish the peer's newest state, not the one that was just given up.
+    GuardsWrongState,
+    /// What a node hands its tower leaves out the HTLC outputs.
+    GuardsToLocalOnly,
+    /// A tower does not punish second stages.
+    TowerIgnoresSecondStages,
+    /// A tower never pays more than it paid first.
+    TowerNeverRaises,
 }
 
 impl fmt::Display for Mutant {

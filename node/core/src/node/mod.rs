@@ -12,6 +12,7 @@ mod channels;
 mod commands;
 mod draft;
 mod forwards;
+mod guard;
 mod info;
 #[cfg(feature = "lab")]
 mod lab;
@@ -31,9 +32,11 @@ use crate::payment::incoming::OwnInvoice;
 use crate::payment::outgoing::Outgoing;
 use crate::payment::route::Network;
 use crate::peer::Peer;
+use crate::tower::Locator;
 use crate::units::BlockHeight;
 use bitcoin::{BlockHash, ScriptBuf};
 use draft::Draft;
+use guard::Unguarded;
 use secp256k1::SecretKey;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +67,8 @@ pub struct Node {
     untold: BTreeSet<(ChannelId, u64)>,
     /// Forwards whose incoming channel was told, and is not on record with it yet.
     told: BTreeSet<(ChannelId, u64)>,
+    /// What the tower has not acknowledged yet, by locator and part.
+    unguarded: BTreeMap<(Locator, u16), Unguarded>,
     /// Scripts that were handed out to openings which came to nothing. Not on record: lost ones are only not used.
     unused_scripts: Vec<ScriptBuf>,
     /// Read back from records, and no event came yet.
@@ -122,6 +127,7 @@ impl Node {
             forwards: BTreeMap::new(),
             untold: BTreeSet::new(),
             told: BTreeSet::new(),
+            unguarded: BTreeMap::new(),
             unused_scripts: Vec::new(),
             starting: false,
             resuming: false,
@@ -158,6 +164,8 @@ impl Node {
             Event::BlockConnected(block) => self.on_block_connected(&block, env, &mut draft),
             Event::Unconfirmed(tx) => self.on_unconfirmed(&tx, env, &mut draft),
             Event::BlockDisconnected { height } => self.on_block_disconnected(height, env, &mut draft),
+            Event::TowerReady => self.on_tower_ready(&mut draft),
+            Event::Guarded { locator, part } => self.on_guarded(locator, part, &mut draft),
             Event::Wake(Why::Commit) => self.on_commit_due(env, &mut draft),
             Event::Wake(Why::Peers | Why::Payments) => {}
             Event::Command { call, command } => self.on_command(call, command, env, &mut draft),

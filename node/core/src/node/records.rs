@@ -8,6 +8,7 @@ use crate::channel::{Channel, Env, Input, Mutant, RecordError};
 use crate::ids::{ChannelId, PaymentHash};
 use crate::keys::NodeSeed;
 use crate::payment::incoming::InvoiceState;
+use crate::tower::Locator;
 use crate::tx::HtlcTerms;
 use crate::units::{BlockHeight, CommitmentNumber};
 use bitcoin::BlockHash;
@@ -122,6 +123,9 @@ impl Node {
                     .ok_or(RestoreError::Misfiled { record: key.clone() })?
                     .remember_revoked(*number, htlcs.into());
             }
+            RecordKey::Unguarded(locator, part) => {
+                self.unguarded.insert((*locator, *part), decode(key, bytes)?);
+            }
             RecordKey::Payment(hash) => {
                 let payment: crate::payment::outgoing::Outgoing = decode(key, bytes)?;
                 filed(key, payment.payment_hash == *hash)?;
@@ -182,6 +186,12 @@ impl Node {
             .extend(self.outgoing.iter().map(|(hash, payment)| (RecordKey::Payment(*hash), encode(payment))));
         records
             .extend(self.invoices.iter().map(|(hash, invoice)| (RecordKey::Invoice(*hash), encode(invoice))));
+        let unguarded = self.unguarded.iter();
+        records.extend(
+            unguarded.map(|((locator, part), unguarded)| {
+                (RecordKey::Unguarded(*locator, *part), encode(unguarded))
+            }),
+        );
         let forwards = self.forwards.iter();
         records
             .extend(forwards.map(|((id, htlc), forward)| (RecordKey::Forward(*id, *htlc), encode(forward))));
@@ -191,6 +201,10 @@ impl Node {
     /// A revoked state's HTLCs; nothing once its channel is forgotten.
     pub(super) fn revoked_record(&self, id: &ChannelId, number: CommitmentNumber) -> Option<Vec<u8>> {
         Some(encode(&self.channels.get(id)?.revoked_state(number)))
+    }
+
+    pub(super) fn unguarded_record(&self, key: &(Locator, u16)) -> Option<Vec<u8>> {
+        self.unguarded.get(key).map(encode)
     }
 
     pub(super) fn payment_record(&self, hash: &PaymentHash) -> Option<Vec<u8>> {

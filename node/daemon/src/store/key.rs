@@ -3,6 +3,7 @@
 
 use leyden_core::ids::{ChannelId, PaymentHash};
 use leyden_core::node::RecordKey;
+use leyden_core::tower::Locator;
 use leyden_core::units::CommitmentNumber;
 
 const NODE: u8 = 0;
@@ -12,6 +13,7 @@ const INVOICE: u8 = 3;
 const FORWARD: u8 = 4;
 const WALLET: u8 = 5;
 const REVOKED: u8 = 6;
+const UNGUARDED: u8 = 7;
 
 /// Bytes that are no record's key.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -42,6 +44,7 @@ pub(super) fn encode(key: &RecordKey) -> Vec<u8> {
         RecordKey::Forward(id, htlc) => tagged(FORWARD, &id.0, Some(*htlc)),
         RecordKey::Wallet => vec![WALLET],
         RecordKey::Revoked(id, number) => tagged(REVOKED, &id.0, Some(number.get())),
+        RecordKey::Unguarded(locator, part) => [&[UNGUARDED][..], &locator.0, &part.to_be_bytes()].concat(),
     }
 }
 
@@ -64,6 +67,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RecordKey, KeyError> {
         FORWARD => numbered().map(|(id, htlc)| RecordKey::Forward(id, htlc)),
         WALLET => Ok(RecordKey::Wallet),
         REVOKED => numbered().map(|(id, number)| RecordKey::Revoked(id, CommitmentNumber::new(number))),
+        UNGUARDED => {
+            let (locator, part) = fields.split_first_chunk::<16>().ok_or(wrong.clone())?;
+            let part = <[u8; 2]>::try_from(part).map_err(|_| wrong.clone())?;
+            Ok(RecordKey::Unguarded(Locator(*locator), u16::from_be_bytes(part)))
+        }
         other => Err(KeyError::Tag(other)),
     }
 }
@@ -90,6 +98,7 @@ mod tests {
             (RecordKey::Forward(ChannelId(id), 0x102), numbered(4)),
             (RecordKey::Wallet, vec![5]),
             (RecordKey::Revoked(ChannelId(id), CommitmentNumber::new(0x102)), numbered(6)),
+            (RecordKey::Unguarded(Locator([0xcd; 16]), 0x102), [&[7][..], &[0xcd; 16], &[1, 2]].concat()),
         ]
     }
 
@@ -111,6 +120,6 @@ mod tests {
             }
         }
         assert_eq!(decode(&[]), Err(KeyError::Empty));
-        assert_eq!(decode(&[7]), Err(KeyError::Tag(7)));
+        assert_eq!(decode(&[8]), Err(KeyError::Tag(8)));
     }
 }
