@@ -179,7 +179,7 @@ fn another_database_or_no_database_is_refused() {
 #[test]
 fn an_unreadable_key_names_the_file_and_the_key() {
     let home = Home::created();
-    home.edit("INSERT INTO record VALUES (x'07aa', x'00');");
+    home.edit("INSERT INTO record VALUES (x'07aa', x'00', 0);");
     let refused = home.open().err().expect("no such tag").to_string();
     assert!(refused.contains("leyden.db") && refused.contains("07aa"), "{refused}");
     home.edit("DELETE FROM record; UPDATE meta SET value = x'00' WHERE name = 'node';");
@@ -192,30 +192,99 @@ fn an_unreadable_key_names_the_file_and_the_key() {
 fn a_damaged_database_is_refused_or_reads_as_it_was_and_never_panics() {
     let home = Home::created();
     let mut opened = home.opened();
-    for number in 0..40 {
+    for number in 1..=20 {
         opened.store.commit(&numbered(number), &[]).expect("room");
     }
     drop(opened);
     let sound = fs::read(home.database()).expect("the database");
-    let records = home.opened().records;
+    let restore = |bytes: &[u8]| {
+        let _ = fs::remove_file(home.journal());
+        fs::write(home.database(), bytes).expect("a file");
+    };
     let mut refused = 0;
-    for place in (0..sound.len()).step_by(97) {
+    for place in (0..sound.len()).step_by(331) {
         let mut damaged = sound.clone();
         damaged[place] ^= 0x55;
-        fs::write(home.database(), &damaged).expect("a file");
+        restore(&damaged);
         match home.open() {
-            // A value's own bytes are the node's to check: each record has its version and its form.
-            Ok(opened) => assert_eq!(opened.records.len(), records.len(), "byte {place}"),
+            // Pages have unused room.
+            Ok(opened) => assert_eq!(opened.records, state(20), "byte {place}"),
             Err(_) => refused += 1,
         }
-        let _ = fs::remove_file(home.journal());
     }
-    assert!(refused > 10, "{refused} refused");
-    for length in (0..sound.len()).step_by(1024).filter(|length| *length != sound.len()) {
-        fs::write(home.database(), &sound[..length]).expect("a file");
+    assert!(refused > 30, "{refused} refused");
+    for length in (0..sound.len()).step_by(2048) {
+        restore(&sound[..length]);
         assert!(home.open().is_err(), "{length} of {} bytes", sound.len());
-        let _ = fs::remove_file(home.journal());
     }
+}
+
+#[test]
+fn a_record_that_is_not_what_was_written_is_named() {
+    let home = Home::created();
+    let mut opened = home.opened();
+    opened.store.commit(&numbered(1), &[]).expect("room");
+    drop(opened);
+    home.edit("UPDATE record SET value = zeroblob(9000) WHERE key = x'01' || x'0101010101010101010101010101010101010101010101010101010101010101';");
+    home.edit("UPDATE record SET value = zeroblob(40) WHERE length(value) = 40;");
+    let refused = home.open().err().expect("it was changed").to_string();
+    assert!(refused.contains("Revoked("), "{refused}");
+}
+
+#[test]
+fn a_journal_broken_before_its_end_is_refused_and_left_as_it_is() {
+    let home = Home::created();
+    let mut opened = home.opened();
+    let mut ends = vec![0];
+    for number in 1..=5 {
+        opened.store.commit(&numbered(number), &[]).expect("room");
+        ends.push(fs::metadata(home.journal()).expect("a journal").len() as usize);
+    }
+    let copy = [home.database(), home.journal()].map(|path| fs::read(path).expect("a file"));
+    drop(opened);
+    for place in (0..copy[1].len()).step_by(401) {
+        let mut damaged = copy[1].clone();
+        damaged[place] ^= 0x10;
+        fs::write(home.database(), &copy[0]).expect("a file");
+        fs::write(home.journal(), &damaged).expect("a file");
+        // The last commit may have been on its way to the disk: nobody was told that it is there.
+        if place < ends[4] {
+            let refused = home.open().err();
+            assert!(matches!(refused, Some(StoreError::JournalDamaged { .. })), "byte {place}: {refused:?}");
+            assert_eq!(fs::read(home.journal()).expect("a file"), damaged);
+        } else {
+            assert_eq!(home.opened().records, state(4), "byte {place}");
+        }
+    }
+}
+
+#[test]
+fn a_journal_in_its_second_round_has_old_frames_behind_the_new_ones() {
+    let home = Home::created();
+    let mut opened = home.opened();
+    opened.store.connection.pragma_update(None, "wal_autocheckpoint", 20).expect("a limit");
+    for number in 1..=30 {
+        opened.store.commit(&numbered(number), &[]).expect("room");
+        let copy = Home::new();
+        prepare_folder(&copy);
+        fs::copy(home.database(), copy.database()).expect("a file");
+        fs::copy(home.journal(), copy.journal()).expect("a file");
+        fs::write(copy.folder.join("lock"), "").expect("a file");
+        assert_eq!(copy.opened().records, state(number), "{number}");
+    }
+}
+
+#[test]
+fn a_refused_start_after_a_crash_leaves_the_journal() {
+    let home = Home::created();
+    let mut opened = home.opened();
+    opened.store.commit(&numbered(1), &[]).expect("room");
+    let copy = [home.database(), home.journal()].map(|path| fs::read(path).expect("a file"));
+    drop(opened);
+    fs::write(home.database(), &copy[0]).expect("a file");
+    fs::write(home.journal(), &copy[1]).expect("a file");
+    assert!(Store::open(&home.folder, node(2), Network::Regtest).is_err());
+    assert_eq!(home.opened().records, state(1));
 }
 
 #[test]
