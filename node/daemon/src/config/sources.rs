@@ -166,7 +166,7 @@ fn from_file(path: &Path) -> Result<BTreeMap<&'static str, Found>, ConfigError> 
     for (key, value) in &table {
         let Some(setting) = SETTINGS.iter().find(|setting| setting.name == key) else {
             let near = SETTINGS.iter().map(|setting| setting.name).min_by_key(|name| distance(name, key));
-            let near = near.filter(|name| distance(name, key) <= 3);
+            let near = near.filter(|name| distance(name, key) <= 2);
             return Err(ConfigError::Unknown { path: path.to_owned(), key: key.clone(), near });
         };
         if let Some(why) = setting.not_in_file {

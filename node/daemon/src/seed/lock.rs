@@ -27,7 +27,7 @@ pub(super) struct Cost {
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Locked {
     #[serde(flatten)]
-    cost: Cost,
+    pub cost: Cost,
     salt: String,
     nonce: String,
     #[serde(rename = "box")]

@@ -4,6 +4,7 @@
 
 mod error;
 pub(crate) mod folder;
+mod journal;
 mod key;
 mod schema;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use folder::FILE_MODE;
 use leyden_core::ids::NodeId;
 use leyden_core::node::{Batch, RecordKey};
 use leyden_core::units::BlockHeight;
+use rusqlite::config::DbConfig;
 use rusqlite::types::FromSql;
 use rusqlite::{params, Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use std::collections::BTreeMap;
@@ -116,21 +118,20 @@ impl Store {
             return Err(StoreError::Missing(path));
         }
         let journal = folder.join(format!("{DATABASE}{JOURNAL_SUFFIX}"));
-        let had_journal = journal.exists();
         let wrong = |error| StoreError::of(&path, error);
-        let mut connection = connect(&path).map_err(wrong)?;
-        schema::version(&connection, &path)?;
-        let mut running = was_running(&connection).map_err(wrong)?;
-        if running && !had_journal {
+        if !journal.exists() && was_running(&look(&path)?).map_err(wrong)? {
             return Err(StoreError::JournalMissing { path: journal });
         }
+        journal::check(&journal)?;
+        let mut connection = connect(&path).map_err(wrong)?;
+        schema::version(&connection, &path)?;
         check(&connection, &path)?;
         schema::migrate(&mut connection, &path)?;
         belongs(&connection, &path, node, network)?;
         let records = records(&connection, &path)?;
         let blocks = blocks(&connection, &path)?;
         let birthday = birthday(&connection, &path)?;
-        set_running(&connection, &mut running, true).map_err(wrong)?;
+        set_running(&connection, true).map_err(wrong)?;
         let store = Self { connection, path, failed: false, _lock: lock };
         Ok(Opened { store, records, birthday, blocks })
     }
@@ -152,9 +153,9 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // After a failure the mark stays, and with it the journal is asked for. Closing moves the journal into the database.
-        if !self.failed {
-            let _ = set_running(&self.connection, &mut true, false);
+        // After a failure the mark stays, and the journal with it.
+        if !self.failed && set_running(&self.connection, false).is_ok() {
+            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
         }
     }
 }
@@ -183,12 +184,31 @@ fn fill(
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    // A refused start and a failed commit leave the journal as it is; only a clean end removes it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL: a commit waits for the journal's fsync. NORMAL would not.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", JOURNAL_PAGES)?;
     connection.set_prepared_statement_cache_capacity(16);
+    Ok(connection)
+}
+
+/// A look at the database alone: nothing is written, no journal is made.
+fn look(path: &Path) -> Result<Connection, StoreError> {
+    let wrong = |error| StoreError::of(path, error);
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(*byte as char),
+            other => uri.push_str(&format!("%{other:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags).map_err(wrong)?;
+    schema::version(&connection, path)?;
     Ok(connection)
 }
 
@@ -213,12 +233,10 @@ fn was_running(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// While the mark stands in the database itself, its journal must be beside it: it alone has the newest states.
-fn set_running(connection: &Connection, is: &mut bool, to: bool) -> rusqlite::Result<()> {
-    if *is == to {
-        return Ok(());
+fn set_running(connection: &Connection, is: bool) -> rusqlite::Result<()> {
+    if was_running(connection)? != is {
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('running', ?1)", [[u8::from(is)]])?;
     }
-    *is = to;
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('running', ?1)", [[u8::from(to)]])?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
@@ -250,7 +268,7 @@ fn birthday(connection: &Connection, path: &Path) -> Result<(BlockHeight, BlockH
 
 fn records(connection: &Connection, path: &Path) -> Result<BTreeMap<RecordKey, Vec<u8>>, StoreError> {
     let wrong = |error| StoreError::of(path, error);
-    let mut select = connection.prepare("SELECT key, value FROM record").map_err(wrong)?;
+    let mut select = connection.prepare("SELECT key, value, sum FROM record").map_err(wrong)?;
     let mut rows = select.query([]).map_err(wrong)?;
     let mut records = BTreeMap::new();
     while let Some(row) = rows.next().map_err(wrong)? {
@@ -259,7 +277,11 @@ fn records(connection: &Connection, path: &Path) -> Result<BTreeMap<RecordKey, V
             let key = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             StoreError::Record { path: path.to_owned(), key, error }
         })?;
-        records.insert(key, row.get(1).map_err(wrong)?);
+        let value: Vec<u8> = row.get(1).map_err(wrong)?;
+        if row.get::<_, i64>(2).map_err(wrong)? != key::checksum(&bytes, &value) {
+            return Err(StoreError::damaged(path, format!("the record {key:?} is not what was written")));
+        }
+        records.insert(key, value);
     }
     Ok(records)
 }
@@ -278,12 +300,12 @@ fn blocks(connection: &Connection, path: &Path) -> Result<Vec<(BlockHeight, Bloc
 fn write(connection: &mut Connection, batch: &Batch, chain: &[BlockMark]) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
-        let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO record VALUES (?1, ?2)")?;
+        let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO record VALUES (?1, ?2, ?3)")?;
         let mut remove = transaction.prepare_cached("DELETE FROM record WHERE key = ?1")?;
         for (key, value) in &batch.records {
             let key = key::encode(key);
             match value {
-                Some(value) => put.execute(params![key, value])?,
+                Some(value) => put.execute(params![key, value, key::checksum(&key, value)])?,
                 None => remove.execute([key])?,
             };
         }

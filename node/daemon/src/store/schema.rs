@@ -10,7 +10,7 @@ const APPLICATION: i64 = 0x4c45_5944;
 
 /// The tables of this version.
 const TABLES: &str = "
-    CREATE TABLE record (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE record (key BLOB PRIMARY KEY, value BLOB NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE block (height INTEGER PRIMARY KEY, hash BLOB NOT NULL);
 ";
