@@ -6,4 +6,5 @@
 //!   control (HTTP)      ─┘   (one thread)          └─► control
 //! ```
 
+pub mod cli;
 pub mod control;

@@ -2,6 +2,7 @@
 //! them by the client. What a parameter left out means is decided where the call is carried out.
 
 use super::json::{field, Json, Wrong};
+use super::RpcError;
 use leyden_core::channel::OpenRequest;
 use leyden_core::ids::{ChannelId, NodeId, PaymentHash, PaymentSecret, ShortChannelId};
 use leyden_core::node::{Command, ForwardPolicy, KnownChannel, RouteHop, RoutePayment};
@@ -111,6 +112,16 @@ calls! {
     Events "events" { from: Option<u64> => "from", limit: Option<u32> => "limit" }
     Stop "stop" {}
     Help "help" { method: Option<String> => "method" }
+}
+
+impl Call {
+    /// The call of this method with these parameters, by name.
+    ///
+    /// # Errors
+    /// As the node itself would answer: no such method, or a wrong parameter.
+    pub fn named(method: &str, parameters: Map<String, Value>) -> Result<Self, RpcError> {
+        super::methods::call(method, Some(Value::Object(parameters)))
+    }
 }
 
 impl From<Command> for Call {
