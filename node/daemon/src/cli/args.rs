@@ -3,6 +3,7 @@
 use super::units;
 use crate::control::Call;
 use leyden_core::ids::{ChannelId, NodeId, ShortChannelId};
+use leyden_core::node::{ForwardPolicy, KnownChannel};
 use leyden_core::tx::ChannelType;
 use leyden_core::units::{FeeratePerKw, Msat, Sat};
 
@@ -40,11 +41,11 @@ pub enum Verb {
         #[arg(value_parser = units::sat)]
         amount: Sat,
         /// Give this much to the peer, for good
-        #[arg(long, value_name = "AMOUNT", value_parser = units::msat)]
-        push: Option<Msat>,
-        /// The commitment format [default: anchors]
-        #[arg(long = "channel-type", value_name = "TYPE")]
-        channel_type: Option<Format>,
+        #[arg(long, value_name = "AMOUNT", value_parser = units::msat, default_value = "0")]
+        push: Msat,
+        /// The commitment format
+        #[arg(long = "channel-type", value_name = "TYPE", default_value = "anchors")]
+        channel_type: Format,
         /// Feerate of the funding transaction, in sat/vB [default: the node's]
         #[arg(long, value_name = "SAT/VB", value_parser = units::feerate)]
         feerate: Option<FeeratePerKw>,
@@ -199,21 +200,33 @@ impl From<Format> for ChannelType {
 /// What a node asks for forwarding over a channel.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Policy {
-    /// Base fee [default: 1sat]
-    #[arg(long, value_name = "AMOUNT", value_parser = units::msat)]
-    pub fee_base: Option<Msat>,
-    /// Proportional fee, in millionths [default: 100]
-    #[arg(long, value_name = "PPM")]
-    pub fee_ppm: Option<u32>,
-    /// Blocks between the two expiries [default: 40]
-    #[arg(long, value_name = "BLOCKS")]
-    pub cltv_delta: Option<u32>,
-    /// The smallest HTLC [default: 1msat]
-    #[arg(long, value_name = "AMOUNT", value_parser = units::msat)]
-    pub htlc_min: Option<Msat>,
-    /// The largest HTLC [default: any]
-    #[arg(long, value_name = "AMOUNT", value_parser = units::msat)]
-    pub htlc_max: Option<Msat>,
+    /// Base fee
+    #[arg(long, value_name = "AMOUNT", value_parser = units::msat, default_value = "1sat")]
+    pub fee_base: Msat,
+    /// Proportional fee, in millionths
+    #[arg(long, value_name = "PPM", default_value_t = 100)]
+    pub fee_ppm: u32,
+    /// Blocks between the two expiries
+    #[arg(long, value_name = "BLOCKS", default_value_t = 40)]
+    pub cltv_delta: u32,
+    /// The smallest HTLC
+    #[arg(long, value_name = "AMOUNT", value_parser = units::msat, default_value = "1msat")]
+    pub htlc_min: Msat,
+    /// The largest HTLC
+    #[arg(long, value_name = "AMOUNT", value_parser = units::msat, default_value = "21000000btc")]
+    pub htlc_max: Msat,
+}
+
+impl From<Policy> for ForwardPolicy {
+    fn from(policy: Policy) -> Self {
+        Self {
+            fee_base: policy.fee_base,
+            fee_proportional_millionths: policy.fee_ppm,
+            cltv_expiry_delta: policy.cltv_delta,
+            htlc_minimum: policy.htlc_min,
+            htlc_maximum: policy.htlc_max,
+        }
+    }
 }
 
 /// The parameters of `payroute`, already as its call.
@@ -244,35 +257,28 @@ impl Verb {
                 peer,
                 funding_amount: amount,
                 push,
-                channel_type: channel_type.map(ChannelType::from),
+                channel_type: channel_type.into(),
                 commitment_feerate,
                 funding_feerate: feerate,
-                public: Some(public),
+                public,
             },
             Self::CloseChannel { channel, feerate, wait: _ } => Call::CloseChannel { channel, feerate },
             Self::ForceCloseChannel { channel, wait: _ } => Call::ForceCloseChannel { channel },
             Self::SetChannelFee { channel, feerate } => Call::SetChannelFee { channel, feerate },
             Self::Invoice { amount, description, min_final_cltv_delta } => {
-                Call::Invoice { amount, description: Some(description), min_final_cltv_delta }
+                Call::Invoice { amount, description, min_final_cltv_delta }
             }
             Self::DecodeInvoice { invoice } => Call::DecodeInvoice { invoice },
             Self::Pay { invoice, amount, max_fee, no_wait: _ } => Call::Pay { invoice, amount, max_fee },
             Self::PayRoute { route } => route,
-            Self::LearnChannel { short_channel_id, from, to, capacity, policy } => Call::LearnChannel {
-                short_channel_id,
-                from,
-                to,
-                capacity,
-                fee_base: policy.fee_base,
-                fee_proportional_millionths: policy.fee_ppm,
-                cltv_expiry_delta: policy.cltv_delta,
-                htlc_minimum: policy.htlc_min,
-                htlc_maximum: policy.htlc_max,
-            },
+            Self::LearnChannel { short_channel_id, from, to, capacity, policy } => {
+                let policy = policy.into();
+                Call::LearnChannel { known: KnownChannel { short_channel_id, from, to, capacity, policy } }
+            }
             Self::ListChannels => Call::ListChannels {},
             Self::ListPayments => Call::ListPayments {},
             Self::GetBalances => Call::GetBalances {},
-            Self::Events { from, count: _ } => Call::Events { from, limit: None },
+            Self::Events { from, count: _ } => Call::Events { from, limit: u32::MAX },
             Self::Stop { no_wait: _ } => Call::Stop {},
             Self::Help { method, markdown: _ } => Call::Help { method },
         }

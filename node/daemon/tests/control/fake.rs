@@ -231,7 +231,7 @@ pub fn basic(cookie: &str) -> String {
     };
     let mut text: String =
         bits.as_bytes().chunks(6).map(|six| digit(std::str::from_utf8(six).expect("bits")) as char).collect();
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     format!("Basic {text}")
