@@ -12,6 +12,8 @@ pub mod app;
 #[cfg(feature = "daemon")]
 pub mod chain;
 #[cfg(feature = "daemon")]
+pub mod cli;
+#[cfg(feature = "daemon")]
 pub mod config;
 pub mod control;
 #[cfg(feature = "lab")]

@@ -1,5 +1,6 @@
 //! The command line's first words: what is to be done, with which settings, and what the exit status is.
 use crate::app::{self, RunError, Settings};
+use crate::cli;
 use crate::config::{Config, ConfigError, RunArgs};
 use crate::log::{self, LogError};
 use crate::seed::{SeedError, SeedFile};
@@ -31,6 +32,8 @@ enum What {
     /// Each setting can be given as a flag, as an environment variable LEYDEN_<NAME>, or in leyden.toml in the folder, in this order.
     /// The first run makes the folder and a seed: write its words down with `leyden-node words`.
     Run(RunArgs),
+    /// Talk to a running node.
+    Cli(cli::CliArgs),
     /// Show the 24 words of the node's seed. Whoever reads them owns the node's money.
     Words(RunArgs),
     /// Make the seed of a new folder from 24 words, read from standard input.
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
     let Arguments { what } = Arguments::parse();
     let result = match what {
         What::Run(args) => run(&args),
+        What::Cli(args) => return cli::run(args),
         What::Words(args) => words(&args),
         What::Restore(args) => restore(&args),
         What::Descriptor(args) => descriptor(&args),

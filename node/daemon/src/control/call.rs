@@ -1,17 +1,48 @@
 //! One call of the control port, as a value: read from a method's name and its parameters by the server, written to
-//! them by the client. What a parameter left out means is decided where the call is carried out.
+//! them by the client. What stands for a parameter that is left out stands here, unless only the node can know it.
 
-use super::json::{field, Json, Wrong};
+use super::json::{field, fields, object, Json, Wrong};
+use super::RpcError;
 use leyden_core::channel::OpenRequest;
-use leyden_core::ids::{ChannelId, NodeId, PaymentHash, PaymentSecret, ShortChannelId};
-use leyden_core::node::{Command, ForwardPolicy, KnownChannel, RouteHop, RoutePayment};
+use leyden_core::ids::{ChannelId, NodeId};
+use leyden_core::node::{Command, ForwardPolicy, KnownChannel, RoutePayment};
 use leyden_core::tx::ChannelType;
 use leyden_core::units::{FeeratePerKw, Msat, Sat};
-use serde_json::{Map, Value};
+use serde_json::{json, Map, Value};
 
-/// Every call: the method's name, and its parameters with their names.
+/// The most events that one call of `events` gives.
+pub(super) const EVENTS_MAX: u32 = 1_000;
+
+/// A parameter that was given, or what stands for it; `*` is all of them as one value.
+macro_rules! given {
+    ($parameters:ident, *) => {
+        Json::read(&Value::Object($parameters.clone()))?
+    };
+    ($parameters:ident, $name:literal) => {
+        field($parameters, $name)?
+    };
+    ($parameters:ident, $name:literal or $default:expr) => {
+        field::<Option<_>>($parameters, $name)?.unwrap_or($default)
+    };
+}
+
+/// The other way.
+macro_rules! give {
+    ($parameters:ident, *, $value:ident) => {
+        if let Value::Object(all) = $value.write() {
+            $parameters.extend(all);
+        }
+    };
+    ($parameters:ident, $name:literal, $value:ident) => {
+        $parameters.insert($name.to_owned(), $value.write());
+    };
+}
+
+/// Every call: the method's name, and its parameters with their names, and what they are when left out.
 macro_rules! calls {
-    ($($variant:ident $method:literal { $($field:ident: $type:ty => $name:literal),* $(,)? })*) => {
+    ($($variant:ident $method:literal {
+        $($field:ident: $type:ty => $name:tt $(or $default:expr)?),* $(,)?
+    })*) => {
         /// A call. Its documentation, for people too, is the table of methods.
         #[derive(Clone, PartialEq, Eq, Debug)]
         #[allow(missing_docs)]
@@ -32,7 +63,7 @@ macro_rules! calls {
                 let mut object = Map::new();
                 match self {
                     $(Self::$variant { $($field),* } => {
-                        $(object.insert($name.to_owned(), $field.write());)*
+                        $(give!(object, $name, $field);)*
                     })*
                 }
                 object.retain(|_, value| !value.is_null());
@@ -42,7 +73,7 @@ macro_rules! calls {
             /// The call of this name, if there is such a method.
             pub(crate) fn read(method: &str, parameters: &Map<String, Value>) -> Option<Result<Self, Wrong>> {
                 $(if method == $method {
-                    let read = || Ok(Self::$variant { $($field: field(parameters, $name)?),* });
+                    let read = || Ok(Self::$variant { $($field: given!(parameters, $name $(or $default)?)),* });
                     // A method without parameters never uses them.
                     let _ = parameters;
                     return Some(read());
@@ -62,11 +93,11 @@ calls! {
     OpenChannel "openchannel" {
         peer: NodeId => "peer",
         funding_amount: Sat => "amount_sat",
-        push: Option<Msat> => "push_msat",
-        channel_type: Option<ChannelType> => "channel_type",
+        push: Msat => "push_msat" or Msat::ZERO,
+        channel_type: ChannelType => "channel_type" or ChannelType::AnchorsZeroFeeHtlc,
         commitment_feerate: Option<FeeratePerKw> => "commitment_feerate_per_kw",
         funding_feerate: Option<FeeratePerKw> => "funding_feerate_per_kw",
-        public: Option<bool> => "public",
+        public: bool => "public" or false,
     }
     CloseChannel "closechannel" {
         channel: ChannelId => "channel_id",
@@ -79,7 +110,7 @@ calls! {
     }
     Invoice "invoice" {
         amount: Option<Msat> => "amount_msat",
-        description: Option<String> => "description",
+        description: String => "description" or String::new(),
         min_final_cltv_delta: Option<u32> => "min_final_cltv_delta",
     }
     DecodeInvoice "decodeinvoice" { invoice: String => "invoice" }
@@ -88,29 +119,24 @@ calls! {
         amount: Option<Msat> => "amount_msat",
         max_fee: Option<Msat> => "max_fee_msat",
     }
-    PayRoute "payroute" {
-        payment_hash: PaymentHash => "payment_hash",
-        payment_secret: PaymentSecret => "payment_secret",
-        hops: Vec<RouteHop> => "hops",
-        total: Msat => "total_msat",
-    }
-    LearnChannel "learnchannel" {
-        short_channel_id: ShortChannelId => "short_channel_id",
-        from: NodeId => "from",
-        to: NodeId => "to",
-        capacity: Sat => "capacity_sat",
-        fee_base: Option<Msat> => "fee_base_msat",
-        fee_proportional_millionths: Option<u32> => "fee_proportional_millionths",
-        cltv_expiry_delta: Option<u32> => "cltv_expiry_delta",
-        htlc_minimum: Option<Msat> => "htlc_minimum_msat",
-        htlc_maximum: Option<Msat> => "htlc_maximum_msat",
-    }
+    PayRoute "payroute" { route: RoutePayment => * }
+    LearnChannel "learnchannel" { known: KnownChannel => * }
     ListChannels "listchannels" {}
     ListPayments "listpayments" {}
     GetBalances "getbalances" {}
-    Events "events" { from: Option<u64> => "from", limit: Option<u32> => "limit" }
+    Events "events" { from: Option<u64> => "from", limit: u32 => "limit" or EVENTS_MAX }
     Stop "stop" {}
     Help "help" { method: Option<String> => "method" }
+}
+
+impl Call {
+    /// The call of this method with these parameters, by name.
+    ///
+    /// # Errors
+    /// As the node itself would answer: no such method, or a wrong parameter.
+    pub fn named(method: &str, parameters: Map<String, Value>) -> Result<Self, RpcError> {
+        super::methods::call(method, Some(Value::Object(parameters)))
+    }
 }
 
 impl From<Command> for Call {
@@ -123,16 +149,13 @@ impl From<Command> for Call {
             Command::ForceClose { channel } => Self::ForceCloseChannel { channel },
             Command::UpdateFee { channel, feerate } => Self::SetChannelFee { channel, feerate },
             Command::Invoice { amount, description, min_final_cltv_delta } => {
-                Self::Invoice { amount, description: Some(description), min_final_cltv_delta }
+                Self::Invoice { amount, description, min_final_cltv_delta }
             }
             Command::Pay { invoice, amount, max_fee } => {
                 Self::Pay { invoice, amount, max_fee: Some(max_fee) }
             }
-            Command::PayRoute(route) => {
-                let RoutePayment { payment_hash, payment_secret, hops, total } = route;
-                Self::PayRoute { payment_hash, payment_secret: PaymentSecret(payment_secret), hops, total }
-            }
-            Command::LearnChannel(known) => learning(known),
+            Command::PayRoute(route) => Self::PayRoute { route },
+            Command::LearnChannel(known) => Self::LearnChannel { known },
             Command::ListChannels => Self::ListChannels {},
             Command::ListPayments => Self::ListPayments {},
             Command::Balances => Self::GetBalances {},
@@ -144,31 +167,55 @@ fn opening(request: OpenRequest) -> Call {
     Call::OpenChannel {
         peer: request.peer,
         funding_amount: request.funding_amount,
-        push: Some(request.push),
-        channel_type: Some(request.channel_type),
+        push: request.push,
+        channel_type: request.channel_type,
         commitment_feerate: Some(request.commitment_feerate),
         funding_feerate: Some(request.funding_feerate),
-        public: Some(request.public),
+        public: request.public,
     }
 }
 
-fn learning(known: KnownChannel) -> Call {
-    let ForwardPolicy {
-        fee_base,
-        fee_proportional_millionths,
-        cltv_expiry_delta,
-        htlc_minimum,
-        htlc_maximum,
-    } = known.policy;
-    Call::LearnChannel {
-        short_channel_id: known.short_channel_id,
-        from: known.from,
-        to: known.to,
-        capacity: known.capacity,
-        fee_base: Some(fee_base),
-        fee_proportional_millionths: Some(fee_proportional_millionths),
-        cltv_expiry_delta: Some(cltv_expiry_delta),
-        htlc_minimum: Some(htlc_minimum),
-        htlc_maximum: Some(htlc_maximum),
+object!(RoutePayment {
+    payment_hash => "payment_hash",
+    payment_secret => "payment_secret",
+    hops => "hops",
+    total => "total_msat",
+});
+
+/// Flat, and with the usual policy where none is said.
+impl Json for KnownChannel {
+    const FORM: &'static str = "an object";
+
+    fn write(&self) -> Value {
+        json!({
+            "short_channel_id": self.short_channel_id.write(),
+            "from": self.from.write(),
+            "to": self.to.write(),
+            "capacity_sat": self.capacity.write(),
+            "fee_base_msat": self.policy.fee_base.write(),
+            "fee_proportional_millionths": self.policy.fee_proportional_millionths,
+            "cltv_expiry_delta": self.policy.cltv_expiry_delta,
+            "htlc_minimum_msat": self.policy.htlc_minimum.write(),
+            "htlc_maximum_msat": self.policy.htlc_maximum.write(),
+        })
+    }
+
+    fn read(value: &Value) -> Result<Self, Wrong> {
+        let (object, usual) = (fields(value)?, ForwardPolicy::default());
+        let ppm = given!(object, "fee_proportional_millionths" or usual.fee_proportional_millionths);
+        let policy = ForwardPolicy {
+            fee_base: given!(object, "fee_base_msat" or usual.fee_base),
+            fee_proportional_millionths: ppm,
+            cltv_expiry_delta: given!(object, "cltv_expiry_delta" or usual.cltv_expiry_delta),
+            htlc_minimum: given!(object, "htlc_minimum_msat" or usual.htlc_minimum),
+            htlc_maximum: given!(object, "htlc_maximum_msat" or usual.htlc_maximum),
+        };
+        Ok(Self {
+            short_channel_id: given!(object, "short_channel_id"),
+            from: given!(object, "from"),
+            to: given!(object, "to"),
+            capacity: given!(object, "capacity_sat"),
+            policy,
+        })
     }
 }

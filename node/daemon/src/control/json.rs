@@ -134,6 +134,7 @@ plain! {
     PaymentHash, "a payment hash: 64 hex digits", text, |v| bytes32(v).map(Self);
     Preimage, "a preimage: 64 hex digits", text, |v| bytes32(v).map(Self);
     PaymentSecret, "a payment secret: 64 hex digits", text, |v| bytes32(v).map(Self);
+    [u8; 32], "64 hex digits", |bytes| to_hex(bytes).into(), bytes32;
     ShortChannelId, "a short channel id: HEIGHTxINDEXxOUTPUT", text, short_channel_id;
     ScriptBuf, "a script in hex", |s| s.to_hex_string().into(), |v| hex(v).map(ScriptBuf::from_bytes);
     Txid, "a txid: 64 hex digits, as explorers show it", text, parsed;

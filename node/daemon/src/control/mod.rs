@@ -14,7 +14,7 @@ mod cookie;
 mod dispatch;
 mod history;
 mod http;
-mod json;
+pub(crate) mod json;
 mod methods;
 mod rpc;
 mod server;

@@ -3,13 +3,13 @@
 
 use super::dispatch::Ports;
 use super::history::History;
-use super::http::{self, Answer, Resource};
+use super::http::{self, Answer, Refusal, Resource};
 use super::{cookie, rpc, Backend};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderValue, CONNECTION};
 use hyper::service::service_fn;
-use hyper::{Request, StatusCode};
+use hyper::Request;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -81,7 +81,7 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// When the system has no descriptor left, the next try comes after this.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Bytes of events that are handed to a connection at once, roughly.
+/// Events that are handed to a connection at once.
 const LINES_AT_ONCE: usize = 64;
 
 /// The control port could not be opened.
@@ -246,12 +246,7 @@ struct Service {
 
 impl Service {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Answer {
-        let (parts, body) = request.into_parts();
-        let mut answer = match http::admit(&parts, &self.authorization, self.limits.body_bytes) {
-            Ok(Resource::Calls) => self.calls(body).await,
-            Ok(Resource::Events(from)) => self.clone().events(from),
-            Err(refusal) => closing(refusal),
-        };
+        let mut answer = self.answer(request).await.unwrap_or_else(|refusal| refusal.answer());
         if self.connections.available_permits() == 0 {
             // Others wait for this place.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -259,40 +254,37 @@ impl Service {
         answer
     }
 
-    async fn calls(&self, body: Incoming) -> Answer {
-        let body = Limited::new(body, self.limits.body_bytes).collect();
-        let body = match timeout(self.limits.body_time, body).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return closing(http::too_large(self.limits.body_bytes));
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Result<Answer, Refusal> {
+        let (parts, body) = request.into_parts();
+        match http::admit(&parts, &self.authorization, self.limits.body_bytes)? {
+            Resource::Calls => {
+                let body = self.body(body).await?;
+                let answer = rpc::answer(&body, &self.ports).await;
+                Ok(answer.map_or_else(http::nothing, |answer| http::json(answer.to_string())))
             }
-            Ok(Err(_)) => return closing(http::refuse(StatusCode::BAD_REQUEST, "the body broke off")),
-            Err(_) => return closing(http::refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come")),
-        };
-        match rpc::answer(&body, &self.ports).await {
-            Some(answer) => http::json(answer.to_string()),
-            None => http::nothing(),
+            Resource::Events(from) => self.events(from),
         }
     }
 
-    fn events(self: Arc<Self>, from: Option<u64>) -> Answer {
-        let from = match self.ports.first_event(from) {
-            Ok(from) => from,
-            Err(error) => return http::refuse(StatusCode::BAD_REQUEST, &error.message),
-        };
-        let Ok(place) = self.streams.clone().try_acquire_owned() else {
-            return http::refuse(StatusCode::SERVICE_UNAVAILABLE, "too many event streams");
-        };
-        let (sender, pieces) = mpsc::channel(1);
-        tokio::spawn(feed(self, from, sender, place));
-        http::stream(pieces)
+    async fn body(&self, body: Incoming) -> Result<Bytes, Refusal> {
+        let body = Limited::new(body, self.limits.body_bytes).collect();
+        match timeout(self.limits.body_time, body).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                Err(Refusal::TooLarge(self.limits.body_bytes))
+            }
+            Ok(Err(_)) => Err(Refusal::Broken),
+            Err(_) => Err(Refusal::Slow),
+        }
     }
-}
 
-/// After a refusal the rest of a body may still be on its way: only the end of the connection is sure to be clean.
-fn closing(mut answer: Answer) -> Answer {
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
+    fn events(self: &Arc<Self>, from: Option<u64>) -> Result<Answer, Refusal> {
+        let from = self.ports.first_event(from).map_err(|error| Refusal::Event(error.message))?;
+        let place = self.streams.clone().try_acquire_owned().map_err(|_| Refusal::Streams)?;
+        let (sender, pieces) = mpsc::channel(1);
+        tokio::spawn(feed(self.clone(), from, sender, place));
+        Ok(http::stream(pieces))
+    }
 }
 
 /// Hands lines to one stream as fast as it takes them, until its reader goes or the server stops.

@@ -30,6 +30,7 @@ pub struct Fake {
     pub info: Info,
     replies: Mutex<VecDeque<Result<Reply, CommandError>>>,
     asked: Mutex<Vec<Asked>>,
+    consequences: Mutex<Vec<Notice>>,
     notices: broadcast::Sender<(u64, Notice)>,
     pub stopped: Semaphore,
     /// Commands are held until this many may pass.
@@ -44,6 +45,7 @@ impl Fake {
             info: info(),
             replies: Mutex::default(),
             asked: Mutex::default(),
+            consequences: Mutex::default(),
             notices: broadcast::channel(100_000).0,
             stopped: Semaphore::new(0),
             gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
@@ -55,6 +57,11 @@ impl Fake {
     /// The next command's answer; `Done` for every one without.
     pub fn will_answer(&self, reply: Result<Reply, CommandError>) {
         self.replies.lock().unwrap().push_back(reply);
+    }
+
+    /// What the next command leads to; told before its answer, numbered from 1.
+    pub fn will_tell(&self, notices: Vec<Notice>) {
+        *self.consequences.lock().unwrap() = notices;
     }
 
     pub fn take_asked(&self) -> Vec<Asked> {
@@ -73,6 +80,8 @@ impl Fake {
 impl Backend for Fake {
     fn command(&self, command: Command) -> BoxFuture<Result<Reply, CommandError>> {
         self.ask(Asked::Command(command));
+        let notices = std::mem::take(&mut *self.consequences.lock().unwrap());
+        (1..).zip(notices).for_each(|(number, notice)| self.tell(number, notice));
         let reply = self.replies.lock().unwrap().pop_front().unwrap_or(Ok(Reply::Done));
         let (gate, inside, most) = (self.gate.clone(), self.inside.clone(), self.most_inside.clone());
         Box::pin(async move {
@@ -222,7 +231,7 @@ pub fn basic(cookie: &str) -> String {
     };
     let mut text: String =
         bits.as_bytes().chunks(6).map(|six| digit(std::str::from_utf8(six).expect("bits")) as char).collect();
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     format!("Basic {text}")

@@ -2,6 +2,7 @@
 //! what is refused and how, and that nobody who connects can make it wait or grow.
 
 mod calls;
+mod cli;
 mod events;
 mod fake;
 mod http;

@@ -234,7 +234,7 @@ impl Client {
         description: &str,
         min_final_cltv_delta: Option<u32>,
     ) -> Result<(String, PaymentHash), ClientError> {
-        let description = Some(description.to_owned());
+        let description = description.to_owned();
         let result = self.call(&Call::Invoice { amount, description, min_final_cltv_delta })?;
         match shapes::read_reply(&result).map_err(unreadable)? {
             Reply::Invoice { text, payment_hash } => Ok((text, payment_hash)),
