@@ -164,7 +164,7 @@ impl Owner {
                     Ok(input) => desk.take(input, &mut round),
                     Err(_) => {
                         // The queue drained: what waits is signed, in one.
-                        if !desk.commit_due {
+                        if !desk.may_sign() {
                             break;
                         }
                         desk.commit_due = false;
@@ -182,7 +182,32 @@ impl Owner {
 }
 
 impl Desk {
+    #[cfg(feature = "lab")]
     fn take(&mut self, input: Input, round: &mut Round) {
+        let Some(lab) = &mut self.owner.lab else { return self.take_in(input, round) };
+        if let Some(input) = lab.hold(input) {
+            self.take_in(input, round);
+        }
+        while let Some(input) = self.owner.lab.as_mut().and_then(crate::lab::Lab::release) {
+            self.take_in(input, round);
+        }
+    }
+
+    #[cfg(not(feature = "lab"))]
+    fn take(&mut self, input: Input, round: &mut Round) {
+        self.take_in(input, round);
+    }
+
+    /// Whether what waits may be signed now.
+    fn may_sign(&self) -> bool {
+        #[cfg(feature = "lab")]
+        if self.owner.lab.as_ref().is_some_and(crate::lab::Lab::is_paused) {
+            return false;
+        }
+        self.commit_due
+    }
+
+    fn take_in(&mut self, input: Input, round: &mut Round) {
         match input {
             Input::Connected { peer, connection } => {
                 self.links.insert(peer, connection);

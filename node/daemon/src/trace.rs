@@ -33,6 +33,10 @@ pub enum Order {
     Feerate(u32),
     /// Look into the mempool; done when all that is new there was handled.
     Look,
+    /// Take in commands only, until [`Order::Run`]: what else comes waits, and nothing is signed.
+    Pause,
+    /// Take in what waited, and everything else from now on.
+    Run,
     /// Carry this bug, by its name for people; none with an empty name.
     Plant(String),
 }

@@ -16,6 +16,14 @@ use std::sync::Arc;
 impl World {
     /// Takes in what is told until all is quiet.
     pub(in crate::world) fn drain_live(&mut self) -> Result<(), WorldError> {
+        self.processes().order_all(&Order::Run);
+        self.settle_down()?;
+        // Between the steps of a script time stands still: commands pile up, and all of them go at once.
+        self.processes().order_all(&Order::Pause);
+        self.settle_down()
+    }
+
+    fn settle_down(&mut self) -> Result<(), WorldError> {
         loop {
             while self.take_next()? {}
             let height = self.ground.tip().height;

@@ -186,7 +186,23 @@ impl Live {
         if let Some(mut process) = self.nodes[node].process.take() {
             process.kill();
         }
+        // It tells no more of how its connections ended.
+        let peers: Vec<usize> =
+            self.wires.keys().filter(|(from, _)| *from == node).map(|way| way.1).collect();
+        for peer in peers {
+            let begun = self.wires.entry((peer, node)).or_default().begun;
+            let way = self.wires.entry((node, peer)).or_default();
+            way.begun = way.begun.max(begun);
+            way.ended = way.begun;
+            way.under_way.clear();
+            self.wires.entry((peer, node)).or_default().under_way.clear();
+        }
         self.wanted.retain(|(a, b)| *a != node && *b != node);
+    }
+
+    /// Whether the node takes commands.
+    pub fn is_ready(&self, node: usize) -> bool {
+        self.nodes[node].ready
     }
 
     /// Tells every running process.

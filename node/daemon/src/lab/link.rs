@@ -7,6 +7,7 @@ use crate::trace::{Begin, Order, Seen, Told, TraceError, TurnTrace, Wire};
 use leyden_core::channel::{Env, Mutant};
 use leyden_core::node::Turn;
 use leyden_core::units::{FeeratePerKw, Timestamp};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -20,6 +21,9 @@ pub struct Lab {
     clock: Option<Timestamp>,
     feerate: Option<FeeratePerKw>,
     mutant: Option<Mutant>,
+    paused: bool,
+    /// What waits while the harness pauses the node.
+    held: VecDeque<Input>,
 }
 
 impl Lab {
@@ -38,7 +42,15 @@ impl Lab {
                 }
             }
         })?;
-        let lab = Self { told: told.clone(), noted: Vec::new(), clock: None, feerate: None, mutant: None };
+        let lab = Self {
+            told: told.clone(),
+            noted: Vec::new(),
+            clock: None,
+            feerate: None,
+            mutant: None,
+            paused: false,
+            held: VecDeque::new(),
+        };
         Ok((lab, begin, told, stream))
     }
 
@@ -53,6 +65,8 @@ impl Lab {
                 let input = match order {
                     Order::Clock(micros) => Input::Lab(Nudge::Clock(Timestamp::new(micros))),
                     Order::Feerate(feerate) => Input::Lab(Nudge::Feerate(FeeratePerKw::new(feerate))),
+                    Order::Pause => Input::Lab(Nudge::Pause(true)),
+                    Order::Run => Input::Lab(Nudge::Pause(false)),
                     Order::Plant(name) => Input::Lab(Nudge::Plant(name.parse().ok())),
                     Order::Look => {
                         let _ = looks.send(Look::AndTell(number));
@@ -75,9 +89,33 @@ impl Lab {
         match nudge {
             Nudge::Clock(now) => self.clock = Some(now),
             Nudge::Feerate(feerate) => self.feerate = Some(feerate),
+            Nudge::Pause(paused) => self.paused = paused,
             Nudge::Plant(mutant) => self.mutant = mutant,
             Nudge::Obeyed(number) => self.noted.push(Told::Obeyed(number)),
         }
+    }
+
+    /// Whether nothing is signed now.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Keeps back what has to wait; the rest comes back.
+    pub fn hold(&mut self, input: Input) -> Option<Input> {
+        let passes = matches!(input, Input::Command { .. } | Input::Lab(_) | Input::Stop);
+        if passes || !self.paused {
+            return Some(input);
+        }
+        self.held.push_back(input);
+        None
+    }
+
+    /// The next of what waited, once nothing has to.
+    pub fn release(&mut self) -> Option<Input> {
+        if self.paused {
+            return None;
+        }
+        self.held.pop_front()
     }
 
     /// What the node is told of its surroundings.

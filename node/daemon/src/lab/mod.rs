@@ -15,6 +15,8 @@ pub enum Nudge {
     Clock(Timestamp),
     /// The chain asks this, whatever Core says.
     Feerate(FeeratePerKw),
+    /// Whether all but commands waits.
+    Pause(bool),
     /// The bug to carry.
     Plant(Option<Mutant>),
     /// All orders up to this number are carried out.
