@@ -52,8 +52,21 @@ impl RunArgs {
     }
 }
 
+/// What stands below the flags in the help.
+const AFTER_HELP: &str = "\
+Each setting can also stand in leyden.toml in the node's folder, without its dashes (listen = \"none\"), or in the environment.
+A flag wins over the environment, that over the file, that over the default. What is not allowed is refused at the start.
+Secrets are no flags, since every user of a machine sees those: LEYDEN_PASSPHRASE (or --passphrase-file) locks the seed,
+LEYDEN_CORE_PASSWORD goes with --core-user.
+
+A node beside a Core of its own, for nobody else:
+  leyden-node run --core-cookie-file ~/.bitcoin/regtest/.cookie
+A second one on the same machine, with the first as its peer:
+  leyden-node run --folder ~/.leyden2 --listen none --control 127.0.0.1:9737 --connect <node id>@127.0.0.1:9735";
+
 impl clap::Args for RunArgs {
     fn augment_args(command: Command) -> Command {
+        let command = command.after_help(AFTER_HELP);
         SETTINGS.iter().filter(|setting| setting.has_flag()).fold(command, |command, setting| {
             let action = match setting.take {
                 Take::One(_) => ArgAction::Set,

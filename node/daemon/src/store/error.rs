@@ -35,9 +35,9 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
         /// Whose it is.
-        found: NodeId,
+        found: Box<NodeId>,
         /// Who wants it.
-        wanted: NodeId,
+        wanted: Box<NodeId>,
     },
     /// Written for another network.
     #[error("{path} is for the network {found}, not {wanted}: a folder serves one network for ever")]
