@@ -186,6 +186,24 @@ fn a_wrong_parameter_is_named() {
 }
 
 #[test]
+fn no_parameter_of_the_table_is_passed_over() {
+    let world = World::new();
+    for method in METHODS {
+        for parameter in method.parameters {
+            let example = method.example.replace("lnbcrt1...", samples::INVOICE);
+            let mut parameters: Value = serde_json::from_str(&example).expect("the example is JSON");
+            // Of no type that any parameter has.
+            parameters[parameter.name] = json!([[]]);
+            let answer = ask(&world, method.name, &parameters);
+            assert_eq!(answer["error"]["code"], INVALID_PARAMS, "{} {}", method.name, parameter.name);
+            let wrong = answer["error"]["data"]["parameter"].as_str().unwrap_or_default();
+            assert!(wrong.starts_with(parameter.name), "{}: {wrong}", parameter.name);
+        }
+    }
+    assert_eq!(world.fake.take_asked(), []);
+}
+
+#[test]
 fn what_is_no_request_is_told_so() {
     let world = World::new();
     let cases = [
