@@ -43,6 +43,15 @@ pub enum Entry {
         /// What the chain said.
         verdict: Verdict,
     },
+    /// A tower handed a transaction to the chain.
+    TowerBroadcast {
+        /// Its number among the parties.
+        party: usize,
+        /// Which.
+        tx: Transaction,
+        /// What the chain said.
+        verdict: Verdict,
+    },
     /// A block was mined.
     Block {
         /// Its height.
@@ -75,6 +84,20 @@ pub enum Verdict {
     Unheard,
     /// Not taken: Core's reject word.
     Refused(String),
+}
+
+impl Entry {
+    /// The transaction that somebody handed to the chain, if that is what happened.
+    pub fn broadcast(&self) -> Option<&Transaction> {
+        match self {
+            Entry::Broadcast { tx, .. } | Entry::TowerBroadcast { tx, .. } => Some(tx),
+            Entry::Message { .. }
+            | Entry::Save { .. }
+            | Entry::Block { .. }
+            | Entry::Notice { .. }
+            | Entry::Note { .. } => None,
+        }
+    }
 }
 
 impl Verdict {
@@ -110,10 +133,17 @@ impl Transcript {
     pub fn first_broadcasts(&self, names: &Names) -> BTreeMap<Txid, usize> {
         let mut first = BTreeMap::new();
         for (_, entry) in &self.entries {
-            if let Entry::Broadcast { node, tx, verdict: Verdict::Taken | Verdict::There } = entry {
-                if let Some(party) = names.node_party(*node) {
-                    first.entry(tx.compute_txid()).or_insert(party);
+            let (party, tx) = match entry {
+                Entry::Broadcast { node, tx, verdict: Verdict::Taken | Verdict::There } => {
+                    (names.node_party(*node), tx)
                 }
+                Entry::TowerBroadcast { party, tx, verdict: Verdict::Taken | Verdict::There } => {
+                    (Some(*party), tx)
+                }
+                _ => continue,
+            };
+            if let Some(party) = party {
+                first.entry(tx.compute_txid()).or_insert(party);
             }
         }
         first

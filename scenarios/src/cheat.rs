@@ -1,5 +1,5 @@
 //! The ground of the breach scenarios: Mallory with a channel for each way to cheat, each towards a victim of its own, and what
-//! must be true when all is over. Words and numbers; the scenarios are in `breach.rs`, `breach_race.rs` and `breach_reorg.rs`.
+//! must be true when all is over. Words and numbers; the scenarios are in `breach.rs`, `breach_race.rs`, `breach_reorg.rs`, `tower.rs`.
 use leyden_harness::prelude::*;
 
 /// The delay on everybody's own outputs: so long a cheater waits, so long a victim has.
@@ -55,12 +55,18 @@ impl Ground {
 
     /// The same with channels of this kind.
     pub fn with(net: &mut Net, ways: &[Way], open: Open) -> Self {
+        Self::configured(net, ways, open, NodeConfig::default())
+    }
+
+    /// The same with victims that are configured like this, but for the delay.
+    pub fn configured(net: &mut Net, ways: &[Way], open: Open, mut victims: NodeConfig) -> Self {
         let mut config = NodeConfig::default();
         config.channel.to_self_delay = DELAY;
-        let mallory = net.node_with("mallory", config.clone());
+        victims.channel.to_self_delay = DELAY;
+        let mallory = net.node_with("mallory", config);
         let mut cheats = Vec::new();
         for (way, name) in ways.iter().zip(["alice", "bob", "carol", "dave"]) {
-            let victim = net.node_with(name, config.clone());
+            let victim = net.node_with(name, victims.clone());
             let (opener, acceptor) = if way.opens { (mallory, victim) } else { (victim, mallory) };
             let channel = net.open(opener, acceptor, open.clone());
             cheats.push(Cheat { victim, channel, way: *way });

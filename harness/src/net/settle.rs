@@ -4,7 +4,7 @@ use crate::checks::replay::Replay;
 use crate::checks::{self, Evidence, Excuse, Pushed};
 use crate::run::Cause;
 use crate::snapshot;
-use crate::transcript::{Entry, Transcript};
+use crate::transcript::Transcript;
 use leyden_core::node::{Command, Notice};
 use leyden_core::units::{Msat, Sat};
 
@@ -134,9 +134,7 @@ impl Net {
     pub fn evidence(&mut self) -> Evidence {
         let settlement = self.settlement();
         for (_, entry) in self.world.transcript().entries() {
-            if let Entry::Broadcast { tx, .. } = entry {
-                self.names.observe(tx);
-            }
+            entry.broadcast().into_iter().for_each(|tx| self.names.observe(tx));
         }
         let parties = settlement.parties.len();
         let mut evidence = Evidence {

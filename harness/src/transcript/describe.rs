@@ -1,7 +1,7 @@
 //! One transcript line for one thing that happened. Words only; no decision depends on them.
 use super::{Entry, Verdict};
 use crate::names::Names;
-use bitcoin::Txid;
+use bitcoin::{Transaction, Txid};
 use leyden_core::ids::{ChannelId, PaymentHash};
 use leyden_core::node::{Notice, RecordKey};
 use leyden_core::wire::Message;
@@ -18,15 +18,11 @@ pub(super) fn line(entry: &Entry, names: &Names) -> String {
             let keys: Vec<String> = keys.iter().map(|key| record(key, names)).collect();
             format!("{} saves {}", party(names, *node), keys.join(", "))
         }
-        Entry::Broadcast { node, tx, verdict } => {
-            let what = transaction(&tx.compute_txid(), names);
-            let verdict = match verdict {
-                Verdict::Taken => String::new(),
-                Verdict::There => ": it is there already".into(),
-                Verdict::Unheard => ": nobody hears it".into(),
-                Verdict::Refused(word) => format!(": refused, {word}"),
-            };
-            format!("{} broadcasts {what}{verdict}", party(names, *node))
+        Entry::Broadcast { node, tx, verdict } => broadcast(&party(names, *node), tx, verdict, names),
+        Entry::TowerBroadcast { party, tx, verdict } => {
+            let tower = names.parties().get(*party);
+            let name = tower.map_or_else(|| format!("party {party}"), |tower| tower.name.clone());
+            broadcast(&name, tx, verdict, names)
         }
         Entry::Block { height, txids } => {
             let inside: Vec<String> = txids.iter().map(|txid| transaction(txid, names)).collect();
@@ -38,6 +34,17 @@ pub(super) fn line(entry: &Entry, names: &Names) -> String {
         }
         Entry::Note { text } => text.clone(),
     }
+}
+
+fn broadcast(who: &str, tx: &Transaction, verdict: &Verdict, names: &Names) -> String {
+    let what = transaction(&tx.compute_txid(), names);
+    let verdict = match verdict {
+        Verdict::Taken => String::new(),
+        Verdict::There => ": it is there already".into(),
+        Verdict::Unheard => ": nobody hears it".into(),
+        Verdict::Refused(word) => format!(": refused, {word}"),
+    };
+    format!("{who} broadcasts {what}{verdict}")
 }
 
 fn party(names: &Names, number: usize) -> String {
@@ -75,6 +82,7 @@ fn record(key: &RecordKey, names: &Names) -> String {
         RecordKey::Revoked(id, number) => {
             format!("revoked state {} of {}", number.get() + 1, channel(id, names))
         }
+        RecordKey::Unguarded(locator, _) => format!("box {:.8} for its tower", locator.to_string()),
         RecordKey::Forward(id, htlc) => format!("forward of HTLC {htlc} of {}", channel(id, names)),
     }
 }

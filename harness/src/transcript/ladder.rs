@@ -25,7 +25,10 @@ pub(super) fn render(transcript: &Transcript, names: &Names) -> String {
         }
         let said = match entry {
             Entry::Message { from, to, bytes } => rung(count, *from, *to, describe::name(bytes)),
-            Entry::Broadcast { .. } | Entry::Block { .. } | Entry::Note { .. } => between(entry, names),
+            Entry::Broadcast { .. }
+            | Entry::TowerBroadcast { .. }
+            | Entry::Block { .. }
+            | Entry::Note { .. } => between(entry, names),
             Entry::Save { .. } | Entry::Notice { .. } => continue,
         };
         push_empty(&mut text, &mut empty);

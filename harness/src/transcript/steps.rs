@@ -102,6 +102,7 @@ fn deed(entry: &Entry, names: &Names, messages: &mut u64) -> Deed {
             let refused = matches!(verdict, Verdict::Refused(_));
             Deed::Broadcast { node: *node, text: describe::line(entry, names), refused }
         }
+        Entry::TowerBroadcast { .. } => Deed::Note { text: describe::line(entry, names) },
         Entry::Block { height, txids } => {
             let inside = txids.iter().map(|txid| describe::transaction(txid, names)).collect();
             Deed::Blocks { first: *height, last: *height, inside }

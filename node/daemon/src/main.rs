@@ -1,2 +1,4 @@
-//! `leyden-node`: the command line.
-fn main() {}
+//! `leyden-node`: a Lightning node. Everything is in the library; this is the door.
+fn main() -> std::process::ExitCode {
+    leyden_node::start::main()
+}

@@ -198,6 +198,8 @@ impl World {
                     let new = transactions.into_iter().filter(|tx| self.seen.insert(tx.compute_txid()));
                     self.mempool.extend(new);
                 }
+                // None of these nodes has a tower.
+                Action::Guard { .. } => {}
                 Action::Reply { result, .. } => self.replies.push_back(result),
                 Action::Notice(notice) => self.notices.push((n, notice)),
             }

@@ -178,15 +178,8 @@ impl<'a> Walk<'a> {
                 });
                 self.saved.extend(channels.map(|channel| ((party, channel), self.place)));
             }
-            Entry::Broadcast { node, tx, verdict } => {
-                let (now, party) = (self.now(), self.parties[*node]);
-                let txid = self.see(tx);
-                let inputs = tx.input.iter().map(|input| input.previous_output).collect();
-                if *verdict == Verdict::Taken {
-                    self.replay.beach.see(tx, txid, self.place);
-                }
-                self.replay.handed.push(Handed { now, party, txid, inputs, verdict: verdict.clone() });
-            }
+            Entry::Broadcast { node, tx, verdict } => self.handed(self.parties[*node], tx, verdict),
+            Entry::TowerBroadcast { party, tx, verdict } => self.handed(*party, tx, verdict),
             Entry::Notice { node, notice: Notice::ChannelResolved { channel } } => {
                 self.resolved(self.parties[*node], channel);
             }
@@ -199,6 +192,17 @@ impl<'a> Walk<'a> {
             }
             Entry::Block { .. } | Entry::Notice { .. } | Entry::Note { .. } => {}
         }
+    }
+
+    /// A party handed a transaction to the chain.
+    fn handed(&mut self, party: usize, tx: &Transaction, verdict: &Verdict) {
+        let now = self.now();
+        let txid = self.see(tx);
+        let inputs = tx.input.iter().map(|input| input.previous_output).collect();
+        if *verdict == Verdict::Taken {
+            self.replay.beach.see(tx, txid, self.place);
+        }
+        self.replay.handed.push(Handed { now, party, txid, inputs, verdict: verdict.clone() });
     }
 
     fn sent(&mut self, from: usize, to: usize, message: &Message) {

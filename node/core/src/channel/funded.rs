@@ -186,7 +186,7 @@ impl Funded {
         self.next_local_point = signer.point(number.next());
         let outcomes = self.ledger.advance(Event::Revoke { by: Side::Local });
         self.last_sent = LastSent::Revocation;
-        out.save = true;
+        out.save |= !env.plants(Mutant::RevokesWithoutSaving);
         out.send(Message::RevokeAndAck(RevokeAndAck {
             channel_id: self.channel_id(),
             per_commitment_secret: signer.release(revoked),
@@ -215,6 +215,8 @@ impl Funded {
         signer.peer_revoked(number);
         let revoked = std::mem::replace(&mut self.remote, next);
         self.archive(&revoked, out);
+        let secret = message.per_commitment_secret;
+        out.effects.push(Effect::GivenUp { commitment: revoked, secret });
         self.next_remote_point = Some(message.next_per_commitment_point);
         let outcomes = self.ledger.advance(Event::Revoke { by: Side::Remote });
         out.save = true;

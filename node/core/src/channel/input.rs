@@ -1,9 +1,10 @@
 //! What can come in and what can go out. A closed list each; every phase matches every input by name.
 use crate::ids::{ChannelId, NodeId, PaymentHash, Preimage, ShortChannelId};
-use crate::tx::{ChannelType, HtlcTerms};
+use crate::tx::{ChannelType, Commitment, HtlcTerms};
 use crate::units::{BlockHeight, CltvExpiry, CommitmentNumber, FeeratePerKw, Msat, Sat, Timestamp};
 use crate::wire::{Message, OnionBytes};
 use bitcoin::{OutPoint, ScriptBuf, Transaction};
+use secp256k1::SecretKey;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -258,6 +259,13 @@ pub enum Effect {
         number: CommitmentNumber,
         /// Its HTLCs, as the peer's commitment lists them.
         htlcs: Arc<[HtlcTerms]>,
+    },
+    /// The peer gave up this commitment of its own: whoever has the secret can punish it.
+    GivenUp {
+        /// The commitment.
+        commitment: Arc<Commitment>,
+        /// Its per-commitment secret.
+        secret: SecretKey,
     },
     /// Updates are waiting to be signed: call [`Command::Commit`] once the queue drained.
     CommitDue,

@@ -1,8 +1,10 @@
 //! What comes into a node and what goes out of it.
 use crate::channel::{ChannelConfig, Confirmed, OpenRequest, Role};
 use crate::ids::{ChannelId, NodeId, PaymentHash, Preimage, ShortChannelId};
+use crate::tower::{Justice, Locator};
 use crate::units::{BlockHeight, CommitmentNumber, FeeratePerKw, Msat, Sat, Timestamp};
 use bitcoin::{BlockHash, ScriptBuf, Transaction};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub use crate::payment::{
@@ -37,6 +39,15 @@ pub enum Event {
     BlockDisconnected {
         /// Its height.
         height: BlockHeight,
+    },
+    /// A connection to the tower stands: what it has not acknowledged comes as [`Action::Guard`] again.
+    TowerReady,
+    /// The tower has a box on its disk (`justice_ack`).
+    Guarded {
+        /// Its locator.
+        locator: Locator,
+        /// Its part.
+        part: u16,
     },
     /// The time that the node asked to be woken at has come.
     Wake(Why),
@@ -128,7 +139,7 @@ pub enum Command {
 }
 
 /// How a node behaves.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NodeConfig {
     /// What it asks of its channels.
     pub channel: ChannelConfig,
@@ -144,6 +155,8 @@ pub struct NodeConfig {
     pub anchor_reserve: Sat,
     /// How long its invoices can be paid, in seconds (BOLT 11 `x`). Default 3600, the BOLT's own.
     pub invoice_expiry_seconds: u64,
+    /// Whether a tower gets what punishes the states that peers give up, from now on. Default no.
+    pub tower: bool,
 }
 
 impl Default for NodeConfig {
@@ -157,6 +170,7 @@ impl Default for NodeConfig {
             max_cltv_total: 2016,
             anchor_reserve: Sat::new(10_000),
             invoice_expiry_seconds: 3600,
+            tower: false,
         }
     }
 }
@@ -191,6 +205,12 @@ pub enum Action {
         channel: ChannelId,
         /// Parents first; each complete.
         transactions: Vec<Transaction>,
+    },
+    /// Hand to the tower, if there is a connection to it; answer with [`Event::Guarded`] once it has it. What is lost on the way
+    /// comes again after [`Event::TowerReady`].
+    Guard {
+        /// A box.
+        justice: Justice,
     },
     /// The answer to a command.
     Reply {
@@ -278,7 +298,7 @@ pub struct BalanceInfo {
 }
 
 /// Something the owner may want to know.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Notice {
     PeerReady {
@@ -336,7 +356,7 @@ pub struct Batch {
 }
 
 /// What a record is about.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum RecordKey {
     /// The node's counters.
     Node,
@@ -352,6 +372,8 @@ pub enum RecordKey {
     Wallet,
     /// The HTLCs of one state of a channel that the peer revoked.
     Revoked(ChannelId, CommitmentNumber),
+    /// A box that the tower has not acknowledged, by its locator and part.
+    Unguarded(Locator, u16),
 }
 
 /// What one event led to: first save, then act, then sleep until `wake`.

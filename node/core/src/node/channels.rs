@@ -55,6 +55,7 @@ impl Node {
                 }
                 Effect::FeeInputsNeeded(needed) => self.give_fee_inputs(id, &needed, env, draft),
                 Effect::Revoked { number, .. } => draft.revoked.push((id, number)),
+                Effect::GivenUp { commitment, secret } => self.guard(id, &commitment, &secret, env, draft),
                 Effect::CommitDue => {
                     self.due.insert(id);
                 }
@@ -215,6 +216,7 @@ impl Node {
     fn forget(&mut self, id: ChannelId, draft: &mut Draft) {
         let states = self.channels.get(&id).into_iter().flat_map(Channel::revoked_states);
         draft.revoked.extend(states.map(|(number, _)| (id, number)));
+        self.forget_unguarded(id, draft);
         self.channels.remove(&id);
         self.by_scid.retain(|_, channel| *channel != id);
         self.due.remove(&id);

@@ -4,6 +4,7 @@
 use super::{Action, Batch, Node, Notice, RecordKey, Turn, Why};
 use crate::channel::{Command, Env};
 use crate::ids::{ChannelId, NodeId, PaymentHash};
+use crate::tower::Locator;
 use crate::units::CommitmentNumber;
 use crate::wire::Message;
 use bitcoin::OutPoint;
@@ -18,6 +19,8 @@ pub(super) struct Draft {
     pub(super) channels: BTreeSet<ChannelId>,
     /// Revoked states that are new, or whose channel is forgotten.
     pub(super) revoked: Vec<(ChannelId, CommitmentNumber)>,
+    /// Boxes for the tower that are new, or done with.
+    pub(super) unguarded: BTreeSet<(Locator, u16)>,
     pub(super) payments: BTreeSet<PaymentHash>,
     pub(super) invoices: BTreeSet<PaymentHash>,
     pub(super) forwards: BTreeSet<(ChannelId, u64)>,
@@ -75,6 +78,10 @@ impl Node {
         }
         for (id, number) in draft.revoked {
             save.records.insert(RecordKey::Revoked(id, number), self.revoked_record(&id, number));
+        }
+        for (locator, part) in draft.unguarded {
+            let record = self.unguarded_record(&(locator, part));
+            save.records.insert(RecordKey::Unguarded(locator, part), record);
         }
         for hash in draft.payments {
             save.records.insert(RecordKey::Payment(hash), self.payment_record(&hash));

@@ -12,6 +12,7 @@ mod channels;
 mod commands;
 mod draft;
 mod forwards;
+mod guard;
 mod info;
 #[cfg(feature = "lab")]
 mod lab;
@@ -31,9 +32,11 @@ use crate::payment::incoming::OwnInvoice;
 use crate::payment::outgoing::Outgoing;
 use crate::payment::route::Network;
 use crate::peer::Peer;
+use crate::tower::Locator;
 use crate::units::BlockHeight;
 use bitcoin::{BlockHash, ScriptBuf};
 use draft::Draft;
+use guard::Unguarded;
 use secp256k1::SecretKey;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,10 +67,14 @@ pub struct Node {
     untold: BTreeSet<(ChannelId, u64)>,
     /// Forwards whose incoming channel was told, and is not on record with it yet.
     told: BTreeSet<(ChannelId, u64)>,
+    /// What the tower has not acknowledged yet, by locator and part.
+    unguarded: BTreeMap<(Locator, u16), Unguarded>,
     /// Scripts that were handed out to openings which came to nothing. Not on record: lost ones are only not used.
     unused_scripts: Vec<ScriptBuf>,
     /// Read back from records, and no event came yet.
     starting: bool,
+    /// What belongs on the chain was not broadcast again since the start.
+    resuming: bool,
 }
 
 /// What is counted so that nothing derived from the seed is ever used twice; durable.
@@ -120,8 +127,10 @@ impl Node {
             forwards: BTreeMap::new(),
             untold: BTreeSet::new(),
             told: BTreeSet::new(),
+            unguarded: BTreeMap::new(),
             unused_scripts: Vec::new(),
             starting: false,
+            resuming: false,
         }
     }
 
@@ -146,6 +155,8 @@ impl Node {
         if self.starting {
             self.start(env, &mut draft);
         }
+        // While the chain goes back, nobody knows yet what belongs on it.
+        let goes_back = matches!(event, Event::BlockDisconnected { .. });
         match event {
             Event::Connected { peer } => self.on_connected(peer, env, &mut draft),
             Event::Disconnected { peer } => self.on_disconnected(peer, env, &mut draft),
@@ -153,9 +164,14 @@ impl Node {
             Event::BlockConnected(block) => self.on_block_connected(&block, env, &mut draft),
             Event::Unconfirmed(tx) => self.on_unconfirmed(&tx, env, &mut draft),
             Event::BlockDisconnected { height } => self.on_block_disconnected(height, env, &mut draft),
+            Event::TowerReady => self.on_tower_ready(&mut draft),
+            Event::Guarded { locator, part } => self.on_guarded(locator, part, &mut draft),
             Event::Wake(Why::Commit) => self.on_commit_due(env, &mut draft),
             Event::Wake(Why::Peers | Why::Payments) => {}
             Event::Command { call, command } => self.on_command(call, command, env, &mut draft),
+        }
+        if self.resuming && !goes_back {
+            self.resume(env, &mut draft);
         }
         self.run_tasks(env, &mut draft);
         self.finish(draft, env)
