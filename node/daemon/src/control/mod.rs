@@ -46,7 +46,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Hands the command to the node. An error when the node refuses, and when it is stopping.
     fn command(&self, command: Command) -> BoxFuture<Result<Reply, CommandError>>;
 
-    /// Dials the peer at `address` (`host:port`), and keeps the connection. Done when BOLT 8 and `init` are.
+    /// Dials the peer at `address` (`host:port`), and keeps the connection. Done when BOLT 8 is, and the peer is in [`Info::peers`];
+    /// it is `ready` there by the time that its [`Notice::PeerReady`] is told.
     fn connect(&self, peer: NodeId, address: String) -> BoxFuture<Result<(), CommandError>>;
 
     /// Drops the connection, and dials no more.
