@@ -322,9 +322,11 @@ impl World {
 
     /// From now on nothing reaches the node and nothing leaves it; links stay.
     pub fn silence(&mut self, node: usize) {
-        self.only_in_process("silence");
         self.note(format!("{} falls silent", self.seats[node].name));
         self.links.silence(node);
+        if let Some(live) = &mut self.live {
+            live.hush(node, true);
+        }
         self.transcript.turn(node, Cause::Silence);
     }
 
@@ -332,6 +334,9 @@ impl World {
     pub fn speak(&mut self, node: usize) {
         self.note(format!("{} speaks again", self.seats[node].name));
         self.transcript.turn(node, Cause::Speech);
+        if let Some(live) = &mut self.live {
+            live.hush(node, false);
+        }
         for due in self.links.speak(node) {
             self.queue.push(self.now.saturating_add(LATENCY), due.node, due.what);
         }

@@ -6,6 +6,8 @@ use crate::control::{self, Backend, BoxFuture, ControlError, Info, PeerInfo};
 use crate::net::{Book, Dialer, Peers};
 use crate::owner::{Input, Owner, Standing, INBOX};
 use crate::store::{Store, StoreError};
+#[cfg(feature = "lab")]
+use crate::trace::Told;
 use bitcoin::Network;
 use leyden_core::ids::NodeId;
 use leyden_core::keys::NodeSeed;
@@ -161,7 +163,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         #[cfg(feature = "lab")]
         if let Some(told) = &told {
             let verdicts = verdicts.into_iter().map(|verdict| (verdict.txid, verdict.refused));
-            let _ = told.send(crate::trace::Told::Verdicts(verdicts.collect()));
+            let _ = told.send(Told::Verdicts(verdicts.collect()));
         }
         #[cfg(not(feature = "lab"))]
         drop(verdicts);
@@ -177,7 +179,20 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     })?;
     #[cfg(feature = "lab")]
     let lab = match lab {
-        Some(end) => Some(end.start(&inbox, &looks, listening, server.address(), height, records)?),
+        Some(end) => {
+            let (dialer, runtime) = (dialer.clone(), tokio::runtime::Handle::current());
+            let dial = move |peer, address: String| {
+                let dialer = dialer.clone();
+                runtime.spawn(async move {
+                    if let Err(error) = dialer.connect(peer, &address).await {
+                        tracing::error!(%peer, %error, "dialled in vain");
+                    }
+                });
+            };
+            let ready =
+                Told::Ready { listen: listening, control: server.address(), height: height.get(), records };
+            Some(end.start(&inbox, &looks, dial, ready)?)
+        }
         None => None,
     };
     let (guard, _to_tower) = mpsc::unbounded_channel();
@@ -347,7 +362,7 @@ pub struct LabEnd {
     /// The owner's end.
     pub lab: crate::lab::Lab,
     /// For whoever has something to tell.
-    pub told: threads::Sender<crate::trace::Told>,
+    pub told: threads::Sender<Told>,
     /// Where orders come from.
     pub orders: std::os::unix::net::UnixStream,
 }
@@ -358,14 +373,11 @@ impl LabEnd {
         self,
         inbox: &mpsc::Sender<Input>,
         looks: &threads::Sender<Look>,
-        listen: Option<SocketAddr>,
-        control: SocketAddr,
-        height: BlockHeight,
-        records: std::collections::BTreeMap<leyden_core::node::RecordKey, Vec<u8>>,
+        dial: impl Fn(NodeId, String) + Send + 'static,
+        ready: Told,
     ) -> io::Result<crate::lab::Lab> {
-        let ready = crate::trace::Told::Ready { listen, control, height: height.get(), records };
         let _ = self.told.send(ready);
-        crate::lab::Lab::obey(self.orders, inbox.clone(), looks.clone())?;
+        crate::lab::Lab::obey(self.orders, inbox.clone(), looks.clone(), dial)?;
         Ok(self.lab)
     }
 }

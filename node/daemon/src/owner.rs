@@ -257,6 +257,9 @@ impl Desk {
 
     #[cfg(feature = "lab")]
     fn nudge(&mut self, nudge: crate::lab::Nudge) {
+        if let crate::lab::Nudge::Inject(peer, bytes) = nudge {
+            return self.send(peer, bytes);
+        }
         if let Some(lab) = &mut self.owner.lab {
             lab.nudge(nudge);
         }
@@ -299,12 +302,20 @@ impl Desk {
         Ok(())
     }
 
+    fn send(&self, peer: NodeId, bytes: Vec<u8>) {
+        if let Some(connection) = self.links.get(&peer) {
+            self.owner.peers.send(&peer, *connection, bytes);
+        }
+    }
+
     fn act(&mut self, action: Action) {
         match action {
             Action::Send { peer, bytes } => {
-                if let Some(connection) = self.links.get(&peer) {
-                    self.owner.peers.send(&peer, *connection, bytes);
+                #[cfg(feature = "lab")]
+                if self.owner.lab.as_ref().is_some_and(|lab| lab.diverts(&peer)) {
+                    return;
                 }
+                self.send(peer, bytes);
             }
             Action::Disconnect { peer } => {
                 if let Some(connection) = self.links.get(&peer) {

@@ -85,6 +85,10 @@ pub(super) struct Live {
     present: BTreeSet<Txid>,
     /// The mempool has something that the nodes have not looked at.
     look_due: bool,
+    /// Nodes whose messages wait, theirs and those for them.
+    silent: BTreeSet<usize>,
+    /// Directions in which this world carries the messages.
+    diverted: BTreeSet<(usize, usize)>,
 }
 
 /// A node's process, and what it has told that is not in the books yet.
@@ -132,6 +136,8 @@ impl Live {
             known: BTreeMap::new(),
             present: BTreeSet::new(),
             look_due: false,
+            silent: BTreeSet::new(),
+            diverted: BTreeSet::new(),
         })
     }
 
@@ -222,6 +228,15 @@ impl Live {
     pub fn surround(&mut self, node: usize, now: Timestamp, feerate: FeeratePerKw) {
         self.order(node, Order::Clock(now.get()));
         self.order(node, Order::Feerate(feerate.get()));
+        let diverted = self.diverted.iter().filter(|(from, _)| *from == node).map(|(_, to)| *to);
+        for to in diverted.collect::<Vec<_>>() {
+            self.order(node, Order::Divert(self.nodes[to].plan.id));
+        }
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            if self.silent.contains(&other) || self.silent.contains(&node) {
+                self.order(node, Order::Deaf(self.nodes[other].plan.id, true));
+            }
+        }
     }
 
     /// A command of the owner's, through the control port. The turn that it was comes in the books with the next drain.
@@ -243,7 +258,8 @@ impl Live {
         let id = self.nodes[b].plan.id;
         let address = self.nodes[b].process.as_ref().and_then(|process| process.listen);
         let Some(address) = address else { return Ok(()) };
-        self.with_client(a, |client| client.connect_peer(id, &address.to_string()))
+        self.order(a, Order::Dial(id, address.to_string()));
+        Ok(())
     }
 
     /// Breaks their connection.
@@ -265,6 +281,49 @@ impl Live {
             return Err(LiveError::Control { node: name, error: "the node is not running".into() });
         };
         call(client).map_err(|error| LiveError::Control { node: name, error: error.to_string() })
+    }
+
+    /// Whether messages of and for this node wait, until told otherwise.
+    pub fn hush(&mut self, node: usize, silent: bool) {
+        if silent {
+            self.silent.insert(node);
+        } else {
+            self.silent.remove(&node);
+        }
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            let waits = silent || self.silent.contains(&other);
+            let (id, other_id) = (self.nodes[node].plan.id, self.nodes[other].plan.id);
+            self.order(node, Order::Deaf(other_id, waits));
+            self.order(other, Order::Deaf(id, waits));
+        }
+    }
+
+    /// From now on this world carries the messages in this direction.
+    pub fn divert(&mut self, from: usize, to: usize) {
+        if self.diverted.insert((from, to)) {
+            self.order(from, Order::Divert(self.nodes[to].plan.id));
+        }
+    }
+
+    /// Whether it does.
+    pub fn is_diverted(&self, from: usize, to: usize) -> bool {
+        self.diverted.contains(&(from, to))
+    }
+
+    /// Gives a message that this world carried to its sender, to be sent at last.
+    pub fn inject(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+        let peer = self.nodes[to].plan.id;
+        self.set_out(from, to, &bytes);
+        self.order(from, Order::Inject(peer, bytes));
+    }
+
+    /// A message is on its way, unless its connection is gone.
+    fn set_out(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        let received = self.wires.entry((to, from)).or_default().ended;
+        let way = self.wires.entry((from, to)).or_default();
+        if way.begun > way.ended && way.begun > received {
+            way.under_way.push_back((way.begun, bytes.to_vec()));
+        }
     }
 
     /// A transaction that nodes may name.
