@@ -60,7 +60,7 @@ pub enum StoreError {
         known: i64,
     },
     /// The file's own structure is broken.
-    #[error("{path} is damaged ({what}): do not start from an old copy, an outdated channel state loses money; check the disk, and restore the newest backup only as the manual says")]
+    #[error("{path} is damaged ({what}): check the disk; do not put an older copy in its place, an outdated channel state loses money")]
     Damaged {
         /// Which file.
         path: PathBuf,
