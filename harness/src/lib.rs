@@ -34,7 +34,7 @@ pub use leyden_macros::scenario;
 /// What a scenario file needs: `use leyden_harness::prelude::*;`.
 pub mod prelude {
     pub use crate::net::{msat, sat, ChannelRef, Coin, Net, NodeRef, Open, Payment, Route, TowerRef};
-    pub use crate::net::{Fault, Kind, Moment, Spend, State};
+    pub use crate::net::{Fault, Kind, Moment, Point, Spend, State};
     pub use crate::scenario;
     pub use crate::Mutant;
     pub use leyden_core::node::{ForwardPolicy, NodeConfig};

@@ -6,7 +6,7 @@ use crate::report;
 use crate::settlement::{Settlement, Tree};
 use crate::snapshot::SnapshotMode;
 use crate::sweep::{judge, Shape, Variant};
-use crate::world::{WorldError, WorldKind};
+use crate::world::{CannotHere, WorldError, WorldKind};
 use leyden_core::channel::Mutant;
 use std::cell::RefCell;
 use std::fmt;
@@ -47,6 +47,11 @@ impl Options {
 pub enum Outcome {
     /// All expectations and checks held.
     Passed,
+    /// This world cannot do what the scenario asks of it: no verdict.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
     /// One did not.
     Failed {
         /// In words.
@@ -105,7 +110,7 @@ pub struct Run {
     pub ladder: String,
     /// The transactions of each channel.
     pub tree: String,
-    /// Its blocks, messages and past states: what a sweep varies.
+    /// Its blocks, messages, past states and saves: what a sweep varies.
     pub shape: Shape,
     /// The page, if it was asked for.
     pub page: Option<String>,
@@ -119,6 +124,19 @@ impl Run {
     /// Whether it passed.
     pub fn passed(&self) -> bool {
         self.outcome == Outcome::Passed
+    }
+
+    /// Whether it failed.
+    pub fn failed(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed { .. })
+    }
+
+    /// Why there is no verdict, if the world cannot do what the scenario asks.
+    pub fn skipped(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Skipped { reason } => Some(reason),
+            Outcome::Passed | Outcome::Failed { .. } => None,
+        }
     }
 
     /// The command that repeats it.
@@ -233,7 +251,7 @@ pub(crate) fn run_against(
     run.cause = run.cause.or_else(|| cause(&run.outcome, &net));
     // Twice, so that the page and the folder can say how long it took.
     run.elapsed = started.elapsed();
-    let told = !run.passed() && options.mutant.is_none();
+    let told = matches!(run.outcome, Outcome::Failed { .. }) && options.mutant.is_none();
     if options.page || told {
         // A failure of the page must not hide the scenario's own.
         let mut text = None;
@@ -280,7 +298,11 @@ fn attempt(work: impl FnOnce()) -> Outcome {
     RUNNING.set(false);
     match result {
         Ok(()) => Outcome::Passed,
-        Err(_) => {
+        Err(payload) => {
+            if let Some(CannotHere { verb }) = payload.downcast_ref() {
+                CAUGHT.take();
+                return Outcome::Skipped { reason: format!("processes cannot do this: {verb}") };
+            }
             let (message, place) = CAUGHT.take().unwrap_or_default();
             Outcome::Failed { message, place }
         }

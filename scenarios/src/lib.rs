@@ -11,6 +11,7 @@ mod breach_race;
 mod breach_reorg;
 mod cheat;
 mod close;
+mod crash;
 mod dangers;
 mod deadlines;
 mod dust;

@@ -1,4 +1,4 @@
-//! Every scenario in every world that it can run in: `sim::name`, `regtest::name`. Each is a test of its own. In regtest the same
+//! Every scenario in every world that it can run in: `sim::name`, `regtest::name`, `live::name`. Each is a test of its own. In regtest the same
 //! seed must give the same transcript as in sim, byte for byte (I20); that sim gives it twice is the target `determinism`.
 use leyden as _; // its scenarios are in the catalogue because it is linked
 use leyden_harness::run::Options;
@@ -15,6 +15,7 @@ fn main() {
         Trial::test(format!("{world}::{}", scenario.name), move || match world {
             WorldKind::Sim => passes(scenario, world).map(drop),
             WorldKind::Regtest => passes_as_in_sim(scenario),
+            WorldKind::Live => passes(scenario, world).map(drop),
         })
     });
     libtest_mimic::run(&arguments, trials.collect()).exit();

@@ -15,12 +15,13 @@ const TOP_LEVEL: &[&str] = &["Cargo.toml", "README.md", "ci", "harness", "node",
 const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "manager", "misc"];
 
 /// The core's modules and what each may use, besides `units` and `ids`, which everyone may.
-/// Left to right as data flows; nothing points back at `node`, and `wire` and `keys` know nobody.
+/// Left to right as data flows; nothing points back at `node`; `wire`, `keys` and `transport` know nobody.
 const CORE_EDGES: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("ids", &[]),
     ("wire", &[]),
     ("keys", &[]),
+    ("transport", &[]),
     ("chain", &["keys"]),
     ("tx", &["keys", "wire"]),
     ("channel", &["keys", "wire", "tx", "chain"]),

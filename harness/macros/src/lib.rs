@@ -10,7 +10,7 @@ use syn::{Attribute, Expr, ExprLit, ItemFn, Lit, MetaNameValue, Token};
 ///
 /// All arguments are optional:
 /// - `theme = "pay"`: the group it is listed under (default: the name of its file);
-/// - `worlds = "sim regtest"`: where it can run (default: both);
+/// - `worlds = "sim regtest live"`: where it can run (default: sim and regtest; live for what processes can do);
 /// - `formats = "static_remotekey anchors"`: one scenario for each channel format, `name` for anchors and
 ///   `name-static-remotekey`, with that format as the default of its channels (default: anchors only);
 /// - `mutants = "skip_forward_fee"`: the planted bugs with which it must fail (default: none).
@@ -86,7 +86,8 @@ fn worlds(named: Option<(String, Span)>) -> syn::Result<Vec<Tokens>> {
         .map(|world| match world {
             "sim" => Ok(quote!(::leyden_harness::WorldKind::Sim)),
             "regtest" => Ok(quote!(::leyden_harness::WorldKind::Regtest)),
-            _ => Err(syn::Error::new(span, format!("unknown world {world:?}: sim, regtest"))),
+            "live" => Ok(quote!(::leyden_harness::WorldKind::Live)),
+            _ => Err(syn::Error::new(span, format!("unknown world {world:?}: sim, regtest, live"))),
         })
         .collect()
 }

@@ -252,7 +252,7 @@ fn arguments(folder: &Path, port: u16) -> Vec<String> {
         "-server",
         "-rpcbind=127.0.0.1",
         "-rpcallowip=127.0.0.1",
-        "-rpcthreads=2",
+        "-rpcthreads=16",
         // An idle connection must survive as long as its scenario.
         "-rpcservertimeout=86400",
         "-par=1",

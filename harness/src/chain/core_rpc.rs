@@ -184,6 +184,12 @@ impl CoreChain {
             .map_or_else(|| unreachable!("the genesis block was disconnected"), |(hash, _)| *hash)
     }
 
+    /// Somebody else handed this in, and Core took it.
+    pub fn heard_of(&mut self, tx: &Transaction) {
+        self.mempool = Mempool::Stale;
+        self.remember(tx);
+    }
+
     fn remember(&mut self, tx: &Transaction) {
         // The same txid may come back with another witness; the last one that Core took is the one it holds.
         let order = self.seen.len();
@@ -380,7 +386,7 @@ fn decode<T: bitcoin::consensus::Decodable>(hex: &Value) -> Option<T> {
 }
 
 /// Core's reject word without its details (`min relay fee not met, 0 < 110`), the same for the test and the submission.
-fn reject_word(message: &str) -> String {
+pub(crate) fn reject_word(message: &str) -> String {
     let word = message.split_once(", ").map_or(message, |(word, _)| word);
     match word {
         "missing-inputs" => "bad-txns-inputs-missingorspent".to_owned(),

@@ -13,6 +13,7 @@ mod i08_cheater_gets_nothing;
 mod i09_deadlines;
 mod i10_valid_and_standard;
 mod i11_reorg;
+mod i12_forwarded_once;
 mod i13_payments;
 mod i14_other_channels;
 mod i16_scope;
@@ -176,7 +177,7 @@ pub struct Sent {
 
 /// Everything that is broken and not excused, in the order of the checks.
 pub fn all(evidence: &Evidence) -> Vec<Broken> {
-    let checks: [fn(&Evidence) -> Vec<Broken>; 16] = [
+    let checks: [fn(&Evidence) -> Vec<Broken>; 17] = [
         i01_conservation::check,
         i13_payments::check,
         i03_atomic_forwards::check,
@@ -187,6 +188,7 @@ pub fn all(evidence: &Evidence) -> Vec<Broken> {
         i08_cheater_gets_nothing::check,
         i09_deadlines::check,
         i10_valid_and_standard::check,
+        i12_forwarded_once::check,
         i14_other_channels::check,
         i16_scope::check,
         i17_signed_states::check,

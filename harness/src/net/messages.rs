@@ -14,14 +14,16 @@ impl Net {
     /// Connects two nodes, unless they are.
     #[track_caller]
     pub fn connect(&mut self, a: NodeRef, b: NodeRef) {
-        self.world.connect(a.0, b.0);
+        let result = self.world.connect(a.0, b.0);
+        self.need(result);
         self.run();
     }
 
     /// Breaks the link between two nodes; messages on their way are lost.
     #[track_caller]
     pub fn disconnect(&mut self, a: NodeRef, b: NodeRef) {
-        self.world.disconnect(a.0, b.0);
+        let result = self.world.disconnect(a.0, b.0);
+        self.need(result);
         self.run();
     }
 

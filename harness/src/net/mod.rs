@@ -13,6 +13,7 @@
 mod around;
 pub mod code;
 mod coins;
+mod kill;
 mod lab;
 mod mempool;
 mod messages;
@@ -24,7 +25,7 @@ mod settle;
 mod spend;
 mod tower;
 
-pub use crate::world::{Fault, Kind, Moment};
+pub use crate::world::{Fault, Kind, Moment, Point};
 pub use coins::Coin;
 pub use lab::{Lie, State};
 pub use open::{ChannelRef, Open};
@@ -118,7 +119,7 @@ impl Net {
         let (kind, seed) = (options.world, options.seed);
         // A planted bug writes no snapshot.
         let snapshots = if options.mutant.is_some() { SnapshotMode::Compare } else { options.snapshots };
-        let mut world = World::new(Ground::new(kind)?);
+        let mut world = World::new(Ground::new(kind)?)?;
         world.plant(options.mutant);
         Ok(Self {
             world,
@@ -194,7 +195,8 @@ impl Net {
         let seed = NodeSeed::new(bytes);
         let node = NodeParty { seed: seed.clone(), to_self_delay };
         let party = self.names.add_party(Party { name: name.into(), node: Some(node) });
-        let number = self.world.add_node(name, seed, config.clone());
+        let added = self.world.add_node(name, seed, config.clone());
+        let number = self.need(added);
         self.nodes.push(NodeData {
             name: name.into(),
             party,
@@ -203,6 +205,7 @@ impl Net {
             dishonest: false,
             fee_budget: None,
         });
+        self.plan_crash(NodeRef(number));
         let known = self.network.clone();
         for channel in known {
             self.done(NodeRef(number), Command::LearnChannel(channel));

@@ -12,7 +12,7 @@ pub(crate) fn judge(net: &Net, base: &Run, run: &Run) -> Outcome {
     let Some(variant) = &run.variant else { return Outcome::Passed };
     let place = format!("{}:{}", run.scenario.file, run.scenario.line);
     let broken = if base.passed() {
-        broken(variant, &base.settlement, &run.settlement, net.probe.is_done(net.messages()))
+        broken(variant, &base.settlement, &run.settlement, net.variant_is_done())
     } else {
         Some(format!("the scenario fails without the variant too: {}", base.failure()))
     };
@@ -27,14 +27,19 @@ fn broken(variant: &Variant, base: &Settlement, found: &Settlement, done: bool) 
         return Some(format!("the variant {variant} never came to pass: the run has no such place"));
     }
     match variant {
-        Variant::Reorg { .. } => other_payment(base, found).or_else(|| other_balance(base, found)),
+        Variant::Reorg { .. } => other_payment(base, found).or_else(|| other_balance("I11", base, found)),
         Variant::Cut { .. } => lost_payment(found),
+        // A payment that the kill made fail is another outcome that could be; the checks of every run have looked at it.
+        Variant::Crash { .. } => lost_payment(found).or_else(|| {
+            let same = other_payment(base, found).is_none() && base.payments.len() == found.payments.len();
+            same.then(|| other_balance("I12", base, found)).flatten()
+        }),
         Variant::Cheat { party, channel, .. } => gain(found, party, channel),
     }
 }
 
-/// I11: the same balances, on-chain fees and anchors left behind apart.
-fn other_balance(base: &Settlement, found: &Settlement) -> Option<String> {
+/// I11, I12: the same balances, on-chain fees and anchors left behind apart.
+fn other_balance(check: &str, base: &Settlement, found: &Settlement) -> Option<String> {
     (0..base.parties.len().max(found.parties.len())).find_map(|party| {
         let (wanted, got) = (before_fees(base, party), before_fees(found, party));
         if wanted == got {
@@ -44,7 +49,7 @@ fn other_balance(base: &Settlement, found: &Settlement) -> Option<String> {
         let off = grouped(u64::try_from(wanted.abs_diff(got)).unwrap_or(u64::MAX));
         let name = found.party_name(party);
         Some(format!(
-            "check I11 fails: {name} ends with {off} sat {word} than without the variant, fees apart"
+            "check {check} fails: {name} ends with {off} sat {word} than without the variant, fees apart"
         ))
     })
 }
@@ -115,6 +120,17 @@ mod tests {
         assert_eq!(told, "payment alice -> bob: failed, without the variant succeeded");
         assert_eq!(broken(&CUT, &base, &settlement(100, 5, "failed"), true), None);
         assert!(broken(&CUT, &base, &settlement(100, 5, "pending"), true).unwrap().contains("never ends"));
+    }
+
+    #[test]
+    fn a_kill_may_end_a_payment_and_change_no_balance_besides() {
+        let crash = Variant::Crash { party: "alice".into(), save: 3, point: crate::world::Point::Before };
+        let base = settlement(100, 5, "succeeded");
+        assert_eq!(broken(&crash, &base, &settlement(99, 6, "succeeded"), true), None);
+        let told = broken(&crash, &base, &settlement(98, 5, "succeeded"), true).unwrap();
+        assert_eq!(told, "check I12 fails: alice ends with 2 sat less than without the variant, fees apart");
+        assert_eq!(broken(&crash, &base, &settlement(98, 5, "failed"), true), None);
+        assert!(broken(&crash, &base, &settlement(100, 5, "pending"), true).unwrap().contains("never ends"));
     }
 
     #[test]

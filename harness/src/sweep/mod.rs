@@ -1,8 +1,8 @@
 //! Sweeps: from one scenario that ends well, many runs that differ by one thing that its script does not know of: a reorg, a broken
-//! link, a lie. Each is held against the run without it. Plans, runs on every core, and hands back rows; it prints nothing.
+//! link, a lie, a kill. Each is held against the run without it. Plans, runs on every core, and hands back rows; it prints nothing.
 //!
 //! ```text
-//!   run NAME -> shape (blocks, messages, past states) -> variants -> runs, side by side -> rows
+//!   run NAME -> shape (blocks, messages, past states, saves) -> variants -> runs, side by side -> rows
 //! ```
 
 mod judge;
@@ -12,7 +12,7 @@ mod subset;
 mod variant;
 
 pub(crate) use judge::judge;
-pub use plan::{Block, PastState, Shape};
+pub use plan::{Block, PastState, Save, Shape};
 pub use probe::Probe;
 pub use subset::{BadSubset, Subset};
 pub use variant::{BadVariant, Kind, Variant};

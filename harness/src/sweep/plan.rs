@@ -1,7 +1,7 @@
 //! The shape of a run, and the variants that follow from it. A pure table: what happened where, and what could be done to it there.
 use super::{Kind, Variant};
 use crate::transcript::{Entry, Transcript};
-use crate::world::Moment;
+use crate::world::{Moment, Point};
 use leyden_core::node::RecordKey;
 use std::collections::BTreeMap;
 
@@ -17,6 +17,21 @@ pub struct Shape {
     pub messages: u64,
     /// Every state that a party could publish though it has been revoked.
     pub states: Vec<PastState>,
+    /// Every save of every node, in order.
+    pub saves: Vec<Save>,
+}
+
+/// A save of a run.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Save {
+    /// Whose.
+    pub party: String,
+    /// Which of its saves, from 1.
+    pub number: u64,
+    /// How many actions came after it.
+    pub actions: u32,
+    /// The node noted the height of a block, and did nothing.
+    pub quiet: bool,
 }
 
 /// A block of a run.
@@ -43,7 +58,7 @@ pub struct PastState {
 
 impl Shape {
     /// Reads a transcript.
-    pub fn read(transcript: &Transcript, states: Vec<PastState>) -> Self {
+    pub fn read(transcript: &Transcript, states: Vec<PastState>, saves: Vec<Save>) -> Self {
         let mut blocks: BTreeMap<u32, bool> = BTreeMap::new();
         let mut messages = 0;
         let mut height = None;
@@ -69,7 +84,7 @@ impl Shape {
             }
         }
         let blocks = blocks.into_iter().map(|(height, eventful)| Block { height, eventful }).collect();
-        Self { blocks, messages, states }
+        Self { blocks, messages, states, saves }
     }
 
     /// All variants of this kind, in the order in which they happen.
@@ -82,7 +97,27 @@ impl Shape {
                 })
                 .collect(),
             Kind::Cheat => self.states.iter().flat_map(PastState::cheats).collect(),
+            Kind::Crash => self.crashes(),
         }
+    }
+
+    /// Each save, before it and after each of the turn's actions. Of heights that a node only noted, the first in a row stands for
+    /// all: it cannot tell them apart.
+    fn crashes(&self) -> Vec<Variant> {
+        let mut quiet_before: BTreeMap<&str, bool> = BTreeMap::new();
+        let mut variants = Vec::new();
+        for save in &self.saves {
+            if quiet_before.insert(&save.party, save.quiet) == Some(true) && save.quiet {
+                continue;
+            }
+            let points = [Point::Before].into_iter().chain((0..=save.actions).map(Point::After));
+            variants.extend(points.map(|point| Variant::Crash {
+                party: save.party.clone(),
+                save: save.number,
+                point,
+            }));
+        }
+        variants
     }
 
     /// Each block and depth. Of those that would take out blocks in which nothing happened, only the first in a row stands for all:
@@ -126,7 +161,7 @@ mod tests {
 
     fn shape(eventful: &[bool]) -> Shape {
         let blocks = (10..).zip(eventful).map(|(height, eventful)| Block { height, eventful: *eventful });
-        Shape { blocks: blocks.collect(), messages: 2, states: Vec::new() }
+        Shape { blocks: blocks.collect(), messages: 2, ..Shape::default() }
     }
 
     fn written(variants: Vec<Variant>) -> Vec<String> {
@@ -161,6 +196,28 @@ mod tests {
     fn each_message_is_cut_before_and_after() {
         let planned = written(shape(&[]).variants(Kind::Disconnect));
         assert_eq!(planned, ["cut:1:before", "cut:1:after", "cut:2:before", "cut:2:after"]);
+    }
+
+    #[test]
+    fn each_save_is_killed_before_it_and_after_each_action() {
+        let save = |party: &str, number, actions, quiet| Save { party: party.into(), number, actions, quiet };
+        let saves = vec![
+            save("bob", 1, 1, false),
+            save("bob", 2, 0, true),
+            save("alice", 1, 0, false),
+            save("bob", 3, 0, true),
+        ];
+        let planned = written(Shape { saves, ..Shape::default() }.variants(Kind::Crash));
+        let all = [
+            "crash:bob:1:before",
+            "crash:bob:1:after:0",
+            "crash:bob:1:after:1",
+            "crash:bob:2:before",
+            "crash:bob:2:after:0",
+            "crash:alice:1:before",
+            "crash:alice:1:after:0",
+        ];
+        assert_eq!(planned, all);
     }
 
     #[test]

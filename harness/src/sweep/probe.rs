@@ -1,6 +1,6 @@
 //! What watches a run from inside its net: after each block it samples balances, if asked, and does what the run's variant says. The
 //! scenario's script never sees it.
-use super::{PastState, Shape, Variant};
+use super::{PastState, Save, Shape, Variant};
 use crate::net::{Net, NodeRef};
 use crate::run::Options;
 use crate::settlement::history::Sample;
@@ -34,15 +34,16 @@ impl Probe {
         self.variant.is_some()
     }
 
-    /// Whether the run breaks a link.
+    /// Whether the run breaks a link, which an opening or a payment may not survive.
     pub fn cuts(&self) -> bool {
-        matches!(self.variant, Some(Variant::Cut { .. }))
+        matches!(self.variant, Some(Variant::Cut { .. } | Variant::Crash { .. }))
     }
 
-    /// Whether its variant was done, in a run that sent so many messages.
-    pub fn is_done(&self, messages: u64) -> bool {
+    /// Whether its variant was done, in a run that sent so many messages and killed so many nodes.
+    pub fn is_done(&self, messages: u64, kills: u64) -> bool {
         match self.variant {
             Some(Variant::Cut { message, .. }) => messages >= message,
+            Some(Variant::Crash { .. }) => kills > 0,
             Some(Variant::Reorg { .. } | Variant::Cheat { .. }) | None => self.done,
         }
     }
@@ -67,7 +68,10 @@ impl Net {
                 self.probe.done = true;
                 self.mine_again(depth.min(height.saturating_sub(start)));
             }
-            Some(Variant::Reorg { .. } | Variant::Cut { .. } | Variant::Cheat { .. }) | None => {}
+            Some(
+                Variant::Reorg { .. } | Variant::Cut { .. } | Variant::Cheat { .. } | Variant::Crash { .. },
+            )
+            | None => {}
         }
     }
 
@@ -101,7 +105,7 @@ impl Net {
             }
             // Healing forgets cuts that have not come yet.
             Some(Variant::Cut { .. }) => self.plan_cut(),
-            Some(Variant::Reorg { .. }) | None => {}
+            Some(Variant::Reorg { .. } | Variant::Crash { .. }) | None => {}
         }
     }
 
@@ -110,6 +114,15 @@ impl Net {
         if let Some(Variant::Cut { message, moment }) = self.probe.variant {
             if self.messages() < message {
                 self.cut_at(message, moment);
+            }
+        }
+    }
+
+    /// Tells the world when to kill this node, which has just come to be.
+    pub(crate) fn plan_crash(&mut self, node: NodeRef) {
+        if let Some(Variant::Crash { party, save, point }) = &self.probe.variant {
+            if self.name(node) == party {
+                self.world.kill_at(node.0, *save, *point);
             }
         }
     }
@@ -164,11 +177,24 @@ impl Net {
         }
     }
 
-    /// The run's blocks, messages and past states.
+    /// Whether the run's variant came to pass.
+    pub(crate) fn variant_is_done(&self) -> bool {
+        self.probe.is_done(self.messages(), self.world.kills())
+    }
+
+    /// The run's blocks, messages, past states and saves.
     pub(crate) fn shape(&self) -> Shape {
         // A variant is not varied again.
-        let states = if self.probe.has_variant() { Vec::new() } else { self.past_states() };
-        Shape::read(self.world.transcript(), states)
+        if self.probe.has_variant() {
+            return Shape::read(self.world.transcript(), Vec::new(), Vec::new());
+        }
+        let saves = self.world.saved().iter().map(|saved| Save {
+            party: self.node_name(saved.node).to_string(),
+            number: saved.number,
+            actions: saved.actions,
+            quiet: saved.quiet,
+        });
+        Shape::read(self.world.transcript(), self.past_states(), saves.collect())
     }
 
     /// The height before the run mined anything.

@@ -1,6 +1,6 @@
 //! One thing that is done to a scenario without its script's knowledge, as a value and as text: `reorg:117:3`, `cut:17:before`,
-//! `cheat:alice:alice-bob:2`. Says what is to be done; the probe does it.
-use crate::world::Moment;
+//! `cheat:alice:alice-bob:2`, `crash:bob:12:after:1`. Says what is to be done; the probe does it.
+use crate::world::{Moment, Point};
 use std::fmt;
 use std::str::FromStr;
 
@@ -33,6 +33,15 @@ pub enum Variant {
         /// Whether it publishes its HTLC transactions of that state too.
         second_stages: bool,
     },
+    /// A node is killed at one of its saves, and starts again from what it had saved once all else has come to rest.
+    Crash {
+        /// Who.
+        party: String,
+        /// Which of its saves, from 1.
+        save: u64,
+        /// Where in the turn.
+        point: Point,
+    },
 }
 
 /// A kind of variant, for a sweep.
@@ -44,11 +53,13 @@ pub enum Kind {
     Disconnect,
     /// Each party, each past state, with and without second stages.
     Cheat,
+    /// Each save of each node: before it, and after it with so many of the turn's actions done.
+    Crash,
 }
 
 /// The text is no variant.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{text:?} is no variant: reorg:HEIGHT:DEPTH, cut:MESSAGE:before|after or cheat:PARTY:CHANNEL:STATE[:second-stages]")]
+#[error("{text:?} is no variant: reorg:HEIGHT:DEPTH, cut:MESSAGE:before|after, cheat:PARTY:CHANNEL:STATE[:second-stages] or crash:PARTY:SAVE:before|after:ACTIONS")]
 pub struct BadVariant {
     text: String,
 }
@@ -59,6 +70,7 @@ impl fmt::Display for Kind {
             Kind::Reorg => "--reorg",
             Kind::Disconnect => "--disconnect",
             Kind::Cheat => "--cheat",
+            Kind::Crash => "--crash",
         })
     }
 }
@@ -76,6 +88,12 @@ impl Variant {
                 let with = if *second_stages { ", with second stages" } else { "" };
                 format!("{party} publishes state {state} of {channel}{with}")
             }
+            Variant::Crash { party, save, point: Point::Before } => {
+                format!("{party} is killed before its save {save}")
+            }
+            Variant::Crash { party, save, point: Point::After(acts) } => {
+                format!("{party} is killed after its save {save} and {acts} actions")
+            }
         }
     }
 }
@@ -90,6 +108,7 @@ impl fmt::Display for Variant {
                 let with = if *second_stages { ":second-stages" } else { "" };
                 write!(f, "cheat:{party}:{channel}:{state}{with}")
             }
+            Variant::Crash { party, save, point } => write!(f, "crash:{party}:{save}:{point}"),
         }
     }
 }
@@ -128,6 +147,14 @@ fn parse(text: &str) -> Option<Variant> {
             state: state.parse().ok()?,
             second_stages: true,
         },
+        ["crash", party, save, "before"] => {
+            Variant::Crash { party: party.into(), save: save.parse().ok()?, point: Point::Before }
+        }
+        ["crash", party, save, "after", acts] => Variant::Crash {
+            party: party.into(),
+            save: save.parse().ok()?,
+            point: Point::After(acts.parse().ok()?),
+        },
         _ => return None,
     };
     Some(variant)
@@ -145,6 +172,8 @@ mod tests {
             "cut:17:after",
             "cheat:alice:alice-bob:2",
             "cheat:bob:alice-bob:1:second-stages",
+            "crash:bob:12:before",
+            "crash:bob:12:after:0",
         ] {
             assert_eq!(text.parse::<Variant>().unwrap().to_string(), text);
         }
@@ -152,7 +181,16 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_the_forms_there_are() {
-        for text in ["", "reorg", "reorg:x:1", "reorg:1", "cut:1:during", "cheat:a:b:c", "cheat:a:b:1:all"] {
+        for text in [
+            "",
+            "reorg",
+            "reorg:x:1",
+            "reorg:1",
+            "cut:1:during",
+            "cheat:a:b:c",
+            "cheat:a:b:1:all",
+            "crash:a:1:after",
+        ] {
             let refused = text.parse::<Variant>().unwrap_err().to_string();
             assert!(refused.contains("is no variant: reorg:HEIGHT:DEPTH"), "{refused}");
         }

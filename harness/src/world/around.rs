@@ -8,6 +8,7 @@ use bitcoin::{Transaction, Txid};
 use leyden_core::channel::{Env, Mutant};
 use leyden_core::ids::{PaymentHash, Preimage};
 use leyden_core::units::{BlockHeight, FeeratePerKw};
+use leyden_node::trace::Order;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -56,6 +57,14 @@ impl World {
         Env::new(self.now, height, feerate).with(around.deviants.get(&node).copied().or(planted))
     }
 
+    /// The name of the bug that a node carries; empty without one.
+    pub(super) fn planted(&self, node: usize) -> String {
+        let around = &self.around;
+        let carries = around.carriers.is_empty() || around.carriers.contains(&node);
+        let planted = around.deviants.get(&node).copied().or(around.mutant.filter(|_| carries));
+        planted.map_or_else(String::new, |mutant| mutant.to_string())
+    }
+
     /// The feerate that a node is told now.
     pub fn feerate_of(&self, node: usize) -> FeeratePerKw {
         self.env(node).feerate
@@ -66,12 +75,18 @@ impl World {
         self.note(format!("the feerate is {feerate} from now on"));
         self.around.feerate_of.clear();
         self.around.feerate = Some(feerate);
+        if let Some(live) = &mut self.live {
+            live.order_all(&Order::Feerate(feerate.get()));
+        }
     }
 
     /// From now on this node is told this feerate.
     pub fn tell_feerate_to(&mut self, node: usize, feerate: FeeratePerKw) {
         self.note(format!("{} is told a feerate of {feerate} from now on", self.seats[node].name));
         self.around.feerate_of.insert(node, feerate);
+        if let Some(live) = &mut self.live {
+            live.order(node, Order::Feerate(feerate.get()));
+        }
     }
 
     /// Plants a bug in every node, or in those that [`World::carry`] names.
@@ -88,10 +103,14 @@ impl World {
     pub fn deviate(&mut self, node: usize, rule: Mutant) {
         self.note(format!("{} is an adversary: {rule}", self.seats[node].name));
         self.around.deviants.insert(node, rule);
+        if let Some(live) = &mut self.live {
+            live.order(node, Order::Plant(rule.to_string()));
+        }
     }
 
     /// From now on the node sees no mempool, and what it broadcasts reaches none. Blocks still arrive.
     pub fn blind(&mut self, node: usize) {
+        self.only_in_process("blind");
         self.note(format!("{} is cut off from the mempool", self.seats[node].name));
         self.around.blind.entry(node).or_default();
     }
@@ -119,6 +138,7 @@ impl World {
 
     /// From now on the node sees nothing: no message, no block, no mempool, no timer. Its links stay.
     pub fn put_to_sleep(&mut self, node: usize) {
+        self.only_in_process("sleep_node");
         self.note(format!("{} falls asleep", self.seats[node].name));
         self.around.asleep.entry(node).or_default();
     }
@@ -172,22 +192,28 @@ impl World {
         let peers = self.links.peers(node);
         for peer in &peers {
             self.links.take_down(node, *peer);
-            self.cut(node, *peer);
+            self.cut(node, *peer)?;
         }
-        self.seats[node].restart()?;
+        if let Some(live) = &mut self.live {
+            live.kill(node);
+            live.start(node)?;
+            self.drain()?;
+        } else {
+            self.seats[node].restart()?;
+        }
         self.find_tower(node);
-        peers.into_iter().for_each(|peer| self.connect(node, peer));
-        Ok(())
+        peers.into_iter().try_for_each(|peer| self.connect(node, peer))
     }
 
     /// The same from a copy of what it had saved earlier: its newest states are lost. It takes in the blocks that it missed since.
     pub fn restart_from(&mut self, node: usize, backup: Store) -> Result<(), WorldError> {
+        self.only_in_process("restart_from");
         self.note(format!("{}'s disk is lost: a backup takes its place", self.seats[node].name));
         self.seats[node].store = backup;
         let peers = self.links.peers(node);
         for peer in &peers {
             self.links.take_down(node, *peer);
-            self.cut(node, *peer);
+            self.cut(node, *peer)?;
         }
         self.seats[node].restart()?;
         let seen = self.seats[node].height;
@@ -195,8 +221,7 @@ impl World {
             self.queue.push(self.now, node, Happening::Block(block.clone()));
         }
         self.find_tower(node);
-        peers.into_iter().for_each(|peer| self.connect(node, peer));
-        Ok(())
+        peers.into_iter().try_for_each(|peer| self.connect(node, peer))
     }
 
     fn find_tower(&mut self, node: usize) {
@@ -231,7 +256,7 @@ impl World {
 
     /// R of an invoice, which only the node that made it knows before it is paid.
     pub fn invoice_preimage(&self, hash: &PaymentHash) -> Option<Preimage> {
-        self.seats.iter().find_map(|seat| seat.node.own_preimage(hash))
+        self.seats.iter().find_map(|seat| seat.own_preimage(hash))
     }
 
     /// Everybody knows this preimage from here on.

@@ -35,6 +35,9 @@ pub enum WorldError {
         /// Who.
         node: String,
     },
+    /// The processes of a live world.
+    #[error("{0}")]
+    Live(String),
     /// The world could not be set up.
     #[error("cannot start the {world} world: {why}")]
     Start {
@@ -43,4 +46,10 @@ pub enum WorldError {
         /// Why.
         why: String,
     },
+}
+
+impl From<super::LiveError> for WorldError {
+    fn from(error: super::LiveError) -> Self {
+        WorldError::Live(error.to_string())
+    }
 }

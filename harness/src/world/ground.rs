@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// A chain and who mines it.
 pub struct Ground {
+    kind: WorldKind,
     backend: Backend,
     miner: Miner,
     blocks: Vec<Arc<NewBlock>>,
@@ -41,7 +42,7 @@ impl Ground {
     pub fn new(kind: WorldKind) -> Result<Self, WorldError> {
         let mut backend = match kind {
             WorldKind::Sim => Backend::Embedded(Box::new(EmbeddedChain::with_initial_blocks())),
-            WorldKind::Regtest => {
+            WorldKind::Regtest | WorldKind::Live => {
                 let core = CoreChain::with_initial_blocks();
                 let core = core.map_err(|error| WorldError::Start { world: kind, why: error.to_string() })?;
                 Backend::Core(Box::new(core))
@@ -49,7 +50,7 @@ impl Ground {
         };
         let miner = Miner::bootstrap(backend.chain())?;
         let mut ground =
-            Self { backend, miner, blocks: Vec::new(), swept: true, full: false, handed: Vec::new() };
+            Self { kind, backend, miner, blocks: Vec::new(), swept: true, full: false, handed: Vec::new() };
         for (height, block) in (1..).zip(initial_blocks()) {
             ground.note(height, block.clone());
         }
@@ -183,6 +184,26 @@ impl Ground {
         self.miner.unmine(self.backend.chain())?;
         self.blocks.pop();
         Ok(())
+    }
+
+    /// Where processes reach Core, in a live world: its url and its cookie file.
+    pub fn core_endpoint(&mut self) -> Option<(String, PathBuf)> {
+        match (&mut self.backend, self.kind) {
+            (Backend::Core(core), WorldKind::Live) => {
+                let process = core.process();
+                let url = format!("http://127.0.0.1:{}", process.rpc_port());
+                Some((url, process.folder().join("regtest/.cookie")))
+            }
+            (Backend::Core(_) | Backend::Embedded(_), _) => None,
+        }
+    }
+
+    /// Somebody else handed this to Core, which took it.
+    pub fn heard_of(&mut self, tx: &Transaction) {
+        self.swept = false;
+        if let Backend::Core(core) = &mut self.backend {
+            core.heard_of(tx);
+        }
     }
 
     /// Core's data folder, its log inside; nothing in the embedded world.

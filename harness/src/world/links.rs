@@ -62,6 +62,16 @@ impl Links {
         others.filter(|peer| self.stands(node, *peer)).collect()
     }
 
+    /// The nodes to which the end of `node` is up, whether theirs is or not.
+    pub fn ends_of(&self, node: usize) -> Vec<usize> {
+        let own = self.links.iter().filter_map(|((a, b), link)| match node {
+            _ if *a == node => Some((*b, link)),
+            _ if *b == node => Some((*a, link)),
+            _ => None,
+        });
+        own.filter(|(peer, link)| link.up[end(node, *peer)]).map(|(peer, _)| peer).collect()
+    }
+
     /// From now on nothing reaches the node and nothing leaves it.
     pub fn silence(&mut self, node: usize) {
         self.silent.insert(node);

@@ -8,16 +8,22 @@
 mod around;
 mod error;
 mod ground;
+mod kill;
 mod kind;
 mod links;
+mod live;
+mod owner;
 mod queue;
 mod seat;
 mod tampering;
 mod tower;
+mod turn;
 
 pub use error::WorldError;
 pub use ground::Ground;
+pub use kill::{Point, Saved};
 pub use kind::Kind;
+pub use live::LiveError;
 pub use seat::{Notified, Offered, Store};
 pub use tampering::{Fault, Moment};
 pub use tower::TowerStore;
@@ -26,12 +32,15 @@ use crate::chain::ChainError;
 use crate::transcript::{Cause, Entry, Transcript, Verdict};
 use around::Around;
 use bitcoin::{Transaction, Txid};
+use kill::Deaths;
 use leyden_core::channel::{Channel, PastState};
 use leyden_core::ids::{ChannelId, NodeId};
-use leyden_core::node::{Action, Command, CommandError, Event, NewBlock, NodeConfig, Notice, Reply, Turn};
+use leyden_core::node::{Event, NewBlock, NodeConfig};
 use leyden_core::units::{BlockHeight, FeeratePerKw, Timestamp};
 use leyden_core::wire::Message;
 use links::Links;
+use live::Live;
+use owner::Owners;
 use queue::{Due, Happening, Queue};
 use seat::Seat;
 use std::collections::BTreeMap;
@@ -42,6 +51,13 @@ use std::time::{Duration, Instant};
 use tampering::Tampering;
 use tower::{Post, Sight};
 
+/// A verb that the live world cannot do. It ends the run, which counts as skipped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CannotHere {
+    /// Which.
+    pub verb: &'static str,
+}
+
 /// What is under the nodes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum WorldKind {
@@ -49,11 +65,20 @@ pub enum WorldKind {
     Sim,
     /// Real Bitcoin Core, driven synchronously.
     Regtest,
+    /// The same Core, and a process for each node.
+    Live,
 }
 
 impl WorldKind {
     /// Every world.
-    pub const ALL: [WorldKind; 2] = [WorldKind::Sim, WorldKind::Regtest];
+    pub const ALL: [WorldKind; 3] = [WorldKind::Sim, WorldKind::Regtest, WorldKind::Live];
+    /// Those in which the nodes are in this process: bugs can be planted, faults set, and all of it repeated byte for byte.
+    pub const IN_PROCESS: [WorldKind; 2] = [WorldKind::Sim, WorldKind::Regtest];
+
+    /// Whether it stands on Bitcoin Core.
+    pub const fn needs_core(self) -> bool {
+        matches!(self, WorldKind::Regtest | WorldKind::Live)
+    }
 }
 
 impl fmt::Display for WorldKind {
@@ -61,13 +86,14 @@ impl fmt::Display for WorldKind {
         f.write_str(match self {
             WorldKind::Sim => "sim",
             WorldKind::Regtest => "regtest",
+            WorldKind::Live => "live",
         })
     }
 }
 
 /// No world has this name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no world is named {0:?}: sim, regtest")]
+#[error("no world is named {0:?}: sim, regtest, live")]
 pub struct UnknownWorld(String);
 
 impl FromStr for WorldKind {
@@ -97,17 +123,19 @@ pub struct World {
     links: Links,
     tampering: Tampering,
     around: Around,
+    deaths: Deaths,
+    owners: Owners,
     now: Timestamp,
     seats: Vec<Seat>,
     towers: Vec<Post>,
     ids: BTreeMap<NodeId, usize>,
-    calls: u64,
-    replies: BTreeMap<u64, Result<Reply, CommandError>>,
     notices: Vec<Notified>,
     offered: Vec<Offered>,
     refused: Vec<Refused>,
     transcript: Transcript,
     started: Instant,
+    /// The processes, in a live world.
+    live: Option<Live>,
 }
 
 /// A transaction that a node handed in and the chain did not take.
@@ -123,24 +151,36 @@ pub struct Refused {
 
 impl World {
     /// An empty world on this chain.
-    pub fn new(ground: Ground) -> Self {
-        Self {
+    pub fn new(ground: Ground) -> Result<Self, WorldError> {
+        let mut ground = ground;
+        let core = ground.core_endpoint();
+        let live = core.map(|(url, cookie)| Live::new(url, cookie)).transpose()?;
+        Ok(Self {
             ground,
             queue: Queue::default(),
             links: Links::default(),
             tampering: Tampering::default(),
             around: Around::default(),
+            deaths: Deaths::default(),
+            owners: Owners::default(),
             now: Timestamp::ZERO,
             seats: Vec::new(),
             towers: Vec::new(),
             ids: BTreeMap::new(),
-            calls: 0,
-            replies: BTreeMap::new(),
             notices: Vec::new(),
             offered: Vec::new(),
             refused: Vec::new(),
             transcript: Transcript::default(),
             started: Instant::now(),
+            live,
+        })
+    }
+
+    /// Refuses a verb that processes cannot do: the run ends as skipped.
+    #[track_caller]
+    fn only_in_process(&self, verb: &'static str) {
+        if self.live.is_some() {
+            std::panic::panic_any(CannotHere { verb });
         }
     }
 
@@ -210,11 +250,21 @@ impl World {
     }
 
     /// Puts a new node into the world; it has seen the chain up to now. Its number.
-    pub fn add_node(&mut self, name: &str, seed: leyden_core::keys::NodeSeed, config: NodeConfig) -> usize {
-        let seat = Seat::new(name, seed, config, self.ground.tip());
+    pub fn add_node(
+        &mut self,
+        name: &str,
+        seed: leyden_core::keys::NodeSeed,
+        config: NodeConfig,
+    ) -> Result<usize, WorldError> {
+        let tip = self.ground.tip();
+        let mut seat = Seat::new(name, seed.clone(), config.clone(), tip);
+        if let Some(live) = &mut self.live {
+            seat.leave_process();
+            live.add(name, seat.id, seed, config, tip)?;
+        }
         self.ids.insert(seat.id, self.seats.len());
         self.seats.push(seat);
-        self.seats.len() - 1
+        Ok(self.seats.len() - 1)
     }
 
     /// Notes a line that stands for itself (a fault, a step of the scenario).
@@ -222,41 +272,43 @@ impl World {
         self.transcript.push(self.now, Entry::Note { text });
     }
 
-    /// The owner of a node wants something; everything that follows from it happens at the next `drain`.
-    pub fn command(
-        &mut self,
-        node: usize,
-        command: Command,
-    ) -> Result<Result<Reply, CommandError>, WorldError> {
-        let call = self.calls;
-        self.calls += 1;
-        self.handle(node, Event::Command { call, command })?;
-        if !self.replies.contains_key(&call) {
+    /// Connects two nodes, unless they are.
+    pub fn connect(&mut self, a: usize, b: usize) -> Result<(), WorldError> {
+        if self.links.stands(a, b) {
+            return Ok(());
+        }
+        self.cut(a, b)?;
+        if self.live.is_some() {
             self.drain()?;
         }
-        self.replies.remove(&call).ok_or_else(|| WorldError::NoReply { node: self.seats[node].name.clone() })
-    }
-
-    /// Connects two nodes, unless they are.
-    pub fn connect(&mut self, a: usize, b: usize) {
-        if self.links.stands(a, b) {
-            return;
-        }
-        self.cut(a, b);
         let connection = self.links.connect(a, b);
         self.note(format!("{} and {} connect", self.seats[a].name, self.seats[b].name));
+        if let Some(live) = &mut self.live {
+            return Ok(live.connect(a, b)?);
+        }
         self.queue.push(self.now, a, Happening::Connected { peer: b, connection });
         self.queue.push(self.now, b, Happening::Connected { peer: a, connection });
+        Ok(())
     }
 
     /// Breaks the link between two nodes; messages on their way are lost.
-    pub fn disconnect(&mut self, a: usize, b: usize) {
-        if self.cut(a, b) {
+    pub fn disconnect(&mut self, a: usize, b: usize) -> Result<(), WorldError> {
+        if self.cut(a, b)? {
             self.note(format!("{} and {} lose their connection", self.seats[a].name, self.seats[b].name));
         }
+        Ok(())
     }
 
-    fn cut(&mut self, a: usize, b: usize) -> bool {
+    fn cut(&mut self, a: usize, b: usize) -> Result<bool, WorldError> {
+        if let Some(live) = &mut self.live {
+            let stands = self.links.stands(a, b);
+            if stands {
+                live.disconnect(a, b)?;
+            }
+            self.links.take_down(a, b);
+            self.links.take_down(b, a);
+            return Ok(stands);
+        }
         let mut cut = false;
         for (node, peer) in [(a, b), (b, a)] {
             if self.links.take_down(node, peer) {
@@ -265,11 +317,12 @@ impl World {
                 self.queue.push(self.now, node, Happening::Disconnected { peer, connection });
             }
         }
-        cut
+        Ok(cut)
     }
 
     /// From now on nothing reaches the node and nothing leaves it; links stay.
     pub fn silence(&mut self, node: usize) {
+        self.only_in_process("silence");
         self.note(format!("{} falls silent", self.seats[node].name));
         self.links.silence(node);
         self.transcript.turn(node, Cause::Silence);
@@ -289,7 +342,7 @@ impl World {
         self.end_tampering();
         self.links.silent().into_iter().for_each(|node| self.speak(node));
         self.heal_senses()?;
-        self.links.broken().into_iter().for_each(|(a, b)| self.connect(a, b));
+        self.links.broken().into_iter().try_for_each(|(a, b)| self.connect(a, b))?;
         self.start_towers()
     }
 
@@ -300,10 +353,13 @@ impl World {
 
     /// Runs until nothing is left to do now.
     pub fn drain(&mut self) -> Result<(), WorldError> {
+        if self.live.is_some() {
+            return self.drain_live();
+        }
         let mut events = 0;
         loop {
             let Some(due) = self.queue.pop(self.now) else {
-                if self.mend() {
+                if self.revive()? || self.mend()? {
                     continue;
                 }
                 return Ok(());
@@ -334,6 +390,9 @@ impl World {
     pub fn wait(&mut self, span: Timestamp) -> Result<(), WorldError> {
         self.drain()?;
         self.now = self.now.saturating_add(span);
+        if self.live.is_some() {
+            self.tell_time(self.now);
+        }
         self.drain()
     }
 
@@ -358,6 +417,9 @@ impl World {
         new.block.txdata.iter().for_each(|tx| self.learn_from(tx));
         let txids = new.block.txdata.iter().skip(1).map(Transaction::compute_txid).collect();
         self.transcript.push(self.now, Entry::Block { height: new.height.get(), txids });
+        if self.live.is_some() {
+            return self.note_present();
+        }
         for node in 0..self.seats.len() {
             self.queue.push(self.now, node, Happening::Block(new.clone()));
         }
@@ -390,6 +452,10 @@ impl World {
         self.ground.unmine()?;
         self.transcript.turn(0, Cause::Unmined { height });
         self.note(format!("the block at height {height} is taken out of the chain"));
+        if self.live.is_some() {
+            self.note_present()?;
+            return self.drain();
+        }
         for node in 0..self.seats.len() {
             self.queue.push(self.now, node, Happening::BlockGone { height });
         }
@@ -401,7 +467,7 @@ impl World {
         if let Happening::Sight { tower, what } = due.what {
             return self.show_tower(tower, what);
         }
-        let Some(due) = self.sleeps_through(due) else { return Ok(()) };
+        let Some(due) = self.sleeps_through(due).and_then(|due| self.outlives(due)) else { return Ok(()) };
         let node = due.node;
         match due.what {
             Happening::Message { from, .. } if self.links.holds(from, node) => {
@@ -447,51 +513,15 @@ impl World {
         }
     }
 
-    /// One turn of a node: first save, then act.
-    fn handle(&mut self, node: usize, event: Event) -> Result<(), WorldError> {
-        let env = self.env(node);
-        self.transcript.turn(node, Cause::of(&event, &self.ids));
-        let seat = &mut self.seats[node];
-        let Turn { save, actions, wake } = seat.node.handle(event, &env);
-        if !save.records.is_empty() {
-            let keys = seat.save(save)?;
-            self.transcript.push(self.now, Entry::Save { node, keys });
-        }
-        for action in actions {
-            self.act(node, action)?;
-        }
-        if let Some((at, why)) = wake {
-            self.queue.push(at.max(self.now), node, Happening::Wake(why));
-        }
-        Ok(())
-    }
-
-    fn act(&mut self, node: usize, action: Action) -> Result<(), WorldError> {
-        match action {
-            Action::Send { peer, bytes } => self.send(node, peer, bytes),
-            Action::Disconnect { peer } => self.hang_up(node, peer),
-            Action::Broadcast { role: _, channel: _, tx } => return self.broadcast(node, &tx),
-            Action::BroadcastPackage { channel: _, transactions } => {
-                return self.broadcast_package(node, &transactions);
-            }
-            Action::Guard { justice } => self.guard(node, &justice),
-            Action::Reply { call, result } => {
-                self.replies.insert(call, result);
-            }
-            Action::Notice(notice) => {
-                if let Notice::PaymentSent { preimage, .. } = &notice {
-                    self.reveal(*preimage);
-                }
-                self.transcript.push(self.now, Entry::Notice { node, notice: notice.clone() });
-                self.notices.push(Notified { at: self.now, node, notice });
-            }
-        }
-        Ok(())
-    }
-
     fn send(&mut self, node: usize, peer: NodeId, bytes: Vec<u8>) {
         let Some(to) = self.ids.get(&peer).copied() else { return };
         let Some(connection) = self.links.connection(node, to) else { return };
+        self.note_message(node, to, bytes.clone());
+        self.entrust(node, to, connection, bytes);
+    }
+
+    /// A message sets out: what is remembered of it.
+    fn note_message(&mut self, node: usize, to: usize, bytes: Vec<u8>) {
         let height = self.seats[node].height;
         if let Some(offer) = Offered::read(node, to, height, &bytes) {
             // Sent again after a broken link it is still one offer.
@@ -504,13 +534,12 @@ impl World {
                 self.offered.push(offer);
             }
         }
-        self.transcript.push(self.now, Entry::Message { from: node, to, bytes: bytes.clone() });
         if bytes.starts_with(&Kind::UpdateFulfillHtlc.number().to_be_bytes()) {
             if let Ok(Message::UpdateFulfillHtlc(message)) = Message::decode(&bytes) {
                 self.reveal(message.payment_preimage);
             }
         }
-        self.entrust(node, to, connection, bytes);
+        self.transcript.push(self.now, Entry::Message { from: node, to, bytes });
     }
 
     /// The node drops a connection: what it sent before still arrives, what is on its way to it does not.
@@ -576,6 +605,10 @@ impl World {
     /// Every node sees what entered the mempool, unless it is cut off.
     fn show(&mut self, tx: &Transaction) {
         self.learn_from(tx);
+        if let Some(live) = &mut self.live {
+            live.learn(tx);
+            return live.look();
+        }
         let tx = Arc::new(tx.clone());
         for node in (0..self.seats.len()).filter(|node| self.sees_mempool(*node)).collect::<Vec<_>>() {
             self.queue.push(self.now, node, Happening::Unconfirmed(tx.clone()));

@@ -1,7 +1,7 @@
 //! What is to happen, ordered by virtual time and, within one instant, by when it was put in. Nothing here knows nodes' insides.
 use super::tower::Sight;
 use bitcoin::Transaction;
-use leyden_core::node::{NewBlock, Why};
+use leyden_core::node::{Event, NewBlock, Why};
 use leyden_core::tower::Locator;
 use leyden_core::units::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +62,24 @@ pub(super) enum Happening {
     },
     /// The node asked for it.
     Wake(Why),
+}
+
+impl Happening {
+    /// What the chain has to say to a node, as it would come to it.
+    pub fn of_chain(event: &Event) -> Option<Self> {
+        match event {
+            Event::BlockConnected(block) => Some(Happening::Block(block.clone())),
+            Event::BlockDisconnected { height } => Some(Happening::BlockGone { height: height.get() }),
+            Event::Connected { .. }
+            | Event::Disconnected { .. }
+            | Event::Message { .. }
+            | Event::Unconfirmed(_)
+            | Event::TowerReady
+            | Event::Guarded { .. }
+            | Event::Wake(_)
+            | Event::Command { .. } => None,
+        }
+    }
 }
 
 /// One entry of the queue.

@@ -2,10 +2,10 @@
 use super::WorldError;
 use crate::chain::Tip;
 use bitcoin::BlockHash;
-use leyden_core::channel::{Channel, PastState};
-use leyden_core::ids::{ChannelId, NodeId, PaymentHash};
+use leyden_core::channel::{Channel, Env, PastState};
+use leyden_core::ids::{ChannelId, NodeId, PaymentHash, Preimage};
 use leyden_core::keys::NodeSeed;
-use leyden_core::node::{Batch, Node, NodeConfig, Notice, RecordKey};
+use leyden_core::node::{Batch, Event, Node, NodeConfig, Notice, RecordKey, Turn};
 use leyden_core::tx::Side;
 use leyden_core::units::{BlockHeight, CltvExpiry, Msat, Timestamp};
 use leyden_core::wire::{Message, OnionBytes};
@@ -22,7 +22,8 @@ const LARGE_RECORD: usize = 100_000;
 pub(super) struct Seat {
     pub name: String,
     pub id: NodeId,
-    pub node: Node,
+    /// None while a process of its own holds it.
+    node: Option<Node>,
     pub store: Store,
     /// The tip it has processed.
     pub height: u32,
@@ -42,7 +43,12 @@ impl Seat {
         let node = Node::new(seed.clone(), config.clone(), birthday);
         let (name, id, height) = (name.into(), node.id(), tip.height);
         let (store, past, newest) = (Store::new(), BTreeMap::new(), BTreeMap::new());
-        Self { name, id, node, store, height, saves: 0, past, newest, seed, config, birthday }
+        Self { name, id, node: Some(node), store, height, saves: 0, past, newest, seed, config, birthday }
+    }
+
+    /// How many batches it has made durable.
+    pub fn saves(&self) -> u64 {
+        self.saves
     }
 
     /// Makes a batch durable, whole. The keys it touched.
@@ -66,7 +72,11 @@ impl Seat {
 
     /// Keeps the record that was replaced if it is the last one of its commitment. Read only when somebody lies.
     fn archive(&mut self, channel: ChannelId, replaced: Option<Vec<u8>>) {
-        let now = self.node.channel(channel).and_then(|channel| channel.commitment_number(Side::Local));
+        let number = |channel: &Channel| channel.commitment_number(Side::Local);
+        let now = match &self.node {
+            Some(node) => node.channel(channel).and_then(number),
+            None => self.saved_channel(channel).as_ref().and_then(number),
+        };
         let now = now.map(|number| number.get());
         let before = match now {
             Some(number) => self.newest.insert(channel, number),
@@ -95,10 +105,36 @@ impl Seat {
 
     /// The process ends; another begins from what was saved.
     pub fn restart(&mut self) -> Result<(), WorldError> {
-        let restored = Node::restore(self.seed.clone(), self.config.clone(), self.birthday, &self.store);
-        self.node = restored.map_err(|error| self.round_trip(error.to_string()))?;
-        self.height = self.node.tip().get();
+        let restored = self.restored();
+        let node = restored.map_err(|error| self.round_trip(error.to_string()))?;
+        self.height = node.tip().get();
+        self.node = Some(node);
         Ok(())
+    }
+
+    /// From now on a process of its own holds the node.
+    pub fn leave_process(&mut self) {
+        self.node = None;
+    }
+
+    /// One turn of the node.
+    pub fn handle(&mut self, event: Event, env: &Env) -> Turn {
+        match &mut self.node {
+            Some(node) => node.handle(event, env),
+            None => unreachable!("a node in a process of its own takes no events from here"),
+        }
+    }
+
+    /// R of an invoice of this node, paid or not.
+    pub fn own_preimage(&self, hash: &PaymentHash) -> Option<Preimage> {
+        match &self.node {
+            Some(node) => node.own_preimage(hash),
+            None => self.restored().ok()?.own_preimage(hash),
+        }
+    }
+
+    fn restored(&self) -> Result<Node, leyden_core::node::RestoreError> {
+        Node::restore(self.seed.clone(), self.config.clone(), self.birthday, &self.store)
     }
 
     /// A channel's record reads back to a channel that writes the same record.
@@ -124,7 +160,7 @@ impl Seat {
 
     /// A node can be made from all that was saved.
     pub fn check_store(&self) -> Result<(), WorldError> {
-        let restored = Node::restore(self.seed.clone(), self.config.clone(), self.birthday, &self.store);
+        let restored = self.restored();
         restored.map(drop).map_err(|error| self.round_trip(error.to_string()))
     }
 

@@ -1,7 +1,7 @@
 //! Faults of single messages: held, dropped, delayed, doubled, overtaken, and links that break before or after the n-th message of
 //! the run. Each leaves a line in the transcript. It decides by sender, recipient, type and number; it reads no content.
 use super::queue::Happening;
-use super::{Kind, World, LATENCY};
+use super::{Kind, World, WorldError, LATENCY};
 use leyden_core::units::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,6 +81,7 @@ impl Tampering {
 impl World {
     /// From now on, or for the next `count`, messages of this type in this direction get this fault.
     pub fn tamper(&mut self, from: usize, to: usize, kind: Kind, fault: Fault, count: Option<u32>) {
+        self.only_in_process("a fault of messages");
         self.tampering.rules.push(Rule { from, to, kind, fault, left: count });
     }
 
@@ -91,6 +92,7 @@ impl World {
 
     /// The link breaks at the `number`th message of the run (from 1), and stands again once the world is at rest.
     pub fn cut_at(&mut self, number: u64, moment: Moment) {
+        self.only_in_process("cut_at");
         self.tampering.cuts.push((number, moment));
     }
 
@@ -187,14 +189,15 @@ impl World {
     fn tear(&mut self, from: usize, to: usize, number: u64, moment: &str) {
         let (a, b) = (&self.seats[from].name, &self.seats[to].name);
         self.note(format!("{a} and {b} lose their connection {moment} message {number}"));
-        self.cut(from, to);
+        // Only nodes in this process get here, whose links always obey.
+        let _ = self.cut(from, to);
         self.tampering.torn.push((from.min(to), from.max(to)));
     }
 
     /// The world is at rest: links that a cut broke stand again. Whether there were any.
-    pub(super) fn mend(&mut self) -> bool {
+    pub(super) fn mend(&mut self) -> Result<bool, WorldError> {
         let torn = std::mem::take(&mut self.tampering.torn);
-        torn.iter().for_each(|(a, b)| self.connect(*a, *b));
-        !torn.is_empty()
+        torn.iter().try_for_each(|(a, b)| self.connect(*a, *b))?;
+        Ok(!torn.is_empty())
     }
 }

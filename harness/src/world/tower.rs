@@ -46,6 +46,7 @@ pub(super) enum Sight {
 impl World {
     /// Puts a tower into the world that keeps the boxes of these nodes, and sees the chain from now on. Its number.
     pub fn add_tower(&mut self, name: &str, party: usize, clients: &[usize], config: TowerConfig) -> usize {
+        self.only_in_process("a tower in the world");
         let birthday = BlockHeight::new(self.ground.tip().height);
         let tower = Tower::new(config, birthday);
         let names: Vec<&str> = clients.iter().map(|node| self.seats[*node].name.as_str()).collect();

@@ -9,6 +9,7 @@ pub mod node;
 pub mod payment;
 pub mod peer;
 pub mod tower;
+pub mod transport;
 pub mod tx;
 pub mod units;
 pub mod wire;

@@ -27,7 +27,8 @@ pub struct Lane {
 impl Lane {
     /// Opens `channels` channels in a row.
     pub fn open(channels: usize) -> Self {
-        let mut world = World::new(Ground::new(WorldKind::Sim).expect("the embedded chain starts"));
+        let mut world = World::new(Ground::new(WorldKind::Sim).expect("the embedded chain starts"))
+            .expect("no processes");
         let nodes: Vec<usize> = (0..=channels).map(|number| seat(&mut world, number)).collect();
         fund(&mut world, &nodes);
         for pair in nodes.windows(2) {
@@ -73,7 +74,9 @@ impl Lane {
 }
 
 fn seat(world: &mut World, number: usize) -> usize {
-    world.add_node(&format!("node{number}"), NodeSeed::new([number as u8 + 1; 32]), NodeConfig::default())
+    world
+        .add_node(&format!("node{number}"), NodeSeed::new([number as u8 + 1; 32]), NodeConfig::default())
+        .expect("no process")
 }
 
 fn fund(world: &mut World, nodes: &[usize]) {
@@ -90,7 +93,7 @@ fn fund(world: &mut World, nodes: &[usize]) {
 }
 
 fn open(world: &mut World, from: usize, to: usize) {
-    world.connect(from, to);
+    world.connect(from, to).expect("no process");
     world.drain().expect("the link stands");
     let request = OpenRequest {
         peer: world.node_id(to),

@@ -74,7 +74,7 @@ fn scenarios(criterion: &mut Criterion) {
     group.sample_size(10);
     let scenario =
         leyden_harness::catalogue::find("pay-a-b-c-d").expect("the main scenario is in the catalogue");
-    for world in WorldKind::ALL {
+    for world in WorldKind::IN_PROCESS {
         group.bench_function(world.to_string(), |bencher| {
             bencher.iter(|| {
                 let done = run(scenario, &Options::in_world(world)).expect("the world starts");
@@ -101,7 +101,7 @@ fn report() {
         let (rate, efficiency) = (1e6 / measured, least / measured);
         println!("{name:<28} {measured:>12.0} {least:>12.0} {rate:>12.0} {efficiency:>11.2}");
     }
-    for world in WorldKind::ALL {
+    for world in WorldKind::IN_PROCESS {
         if let Some(nanos) = median_nanos("pay-a-b-c-d", &world.to_string()) {
             println!("{:<28} {:>9.1} ms", format!("pay-a-b-c-d {world}"), nanos / 1e6);
         }

@@ -52,7 +52,12 @@ pub(super) fn of(run: &Run) -> Value {
         "world": run.world.to_string(),
         "seed": run.seed,
         "variant": run.variant.as_ref().map(ToString::to_string),
-        "outcome": if run.passed() { "passed" } else { "failed" },
+        "outcome": match &run.outcome {
+            Outcome::Passed => "passed",
+            Outcome::Skipped { .. } => "skipped",
+            Outcome::Failed { .. } => "failed",
+        },
+        "skipped": run.skipped(),
         "parties": parties.collect::<Vec<_>>(),
         "miner_fees_sat": settlement.miner_fees,
         "miner_revenue": revenue.collect::<Vec<_>>(),

@@ -20,7 +20,7 @@ struct Trial {
 pub(super) fn hunt(order: &Hunt, out: &mut dyn Write, err: &mut dyn Write) -> Result<u8, Refusal> {
     let world = order.world.unwrap_or(WorldKind::Sim);
     let mutants = if order.mutants.is_empty() { Mutant::ALL.to_vec() } else { order.mutants.clone() };
-    if world == WorldKind::Regtest {
+    if world.needs_core() {
         provision::bitcoind()?;
     }
     let mut trials = Vec::new();

@@ -2,7 +2,7 @@
 use super::arguments::Order;
 use super::{json, Refusal, FAILED, PASSED};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use leyden_harness::run::Options;
+use leyden_harness::run::{Options, Outcome};
 use leyden_harness::snapshot::SnapshotMode;
 use leyden_harness::{catalogue, find, provision, Run, Scenario, WorldKind};
 use std::io::{IsTerminal, Write};
@@ -15,7 +15,7 @@ pub(super) fn run(order: &Order, out: &mut dyn Write, err: &mut dyn Write) -> Re
         return Err(Refusal::OnePage(order.names.len()));
     }
     let (planned, skipped) = plan(order)?;
-    if planned.iter().any(|(_, world)| *world == WorldKind::Regtest) {
+    if planned.iter().any(|(_, world)| world.needs_core()) {
         provision::bitcoind()?;
     }
     for (scenario, world) in &skipped {
@@ -42,7 +42,7 @@ pub(super) fn run(order: &Order, out: &mut dyn Write, err: &mut dyn Write) -> Re
     }
     progress.bar.finish_and_clear();
     write_files(order, &runs)?;
-    let failed = runs.iter().filter(|run| !run.passed()).count();
+    let failed = runs.iter().filter(|run| run.failed()).count();
     if runs.len() > 1 {
         summary(&runs, started, out)?;
     }
@@ -59,7 +59,7 @@ type Pairs = Vec<(&'static Scenario, WorldKind)>;
 /// What is to be run, and what was asked for by `--all` and cannot.
 fn plan(order: &Order) -> Result<(Pairs, Pairs), Refusal> {
     if order.all {
-        let worlds = order.world.map_or(WorldKind::ALL.to_vec(), |world| vec![world]);
+        let worlds = order.world.map_or(WorldKind::IN_PROCESS.to_vec(), |world| vec![world]);
         let all = catalogue()?;
         let pairs = all.into_iter().flat_map(|scenario| worlds.iter().map(move |world| (scenario, *world)));
         return Ok(pairs.partition(|(scenario, world)| scenario.worlds.contains(world)));
@@ -68,7 +68,8 @@ fn plan(order: &Order) -> Result<(Pairs, Pairs), Refusal> {
     let mut planned = Vec::new();
     for name in &order.names {
         let scenario = find(name)?;
-        if !scenario.worlds.contains(&world) {
+        // What processes cannot do shows when it is asked of them.
+        if !scenario.worlds.contains(&world) && world != WorldKind::Live {
             return Err(Refusal::WrongWorld { name: scenario.name, world });
         }
         planned.push((scenario, world));
@@ -106,7 +107,11 @@ impl Progress {
 }
 
 fn show(run: &Run, order: &Order, out: &mut dyn Write) -> Result<(), Refusal> {
-    let verdict = if run.passed() { "passed" } else { "FAILED" };
+    let verdict = match &run.outcome {
+        Outcome::Passed => "passed".to_owned(),
+        Outcome::Skipped { reason } => format!("skipped ({reason})"),
+        Outcome::Failed { .. } => "FAILED".to_owned(),
+    };
     let millis = run.elapsed.as_millis();
     let variant = run.variant.as_ref().map_or_else(String::new, |variant| format!(", {}", variant.words()));
     let (name, world, seed) = (run.scenario.name, run.world, run.seed);
@@ -118,7 +123,7 @@ fn show(run: &Run, order: &Order, out: &mut dyn Write) -> Result<(), Refusal> {
         writeln!(out, "{}", run.tree)?;
     }
     writeln!(out, "{}", run.settlement)?;
-    if !run.passed() {
+    if run.failed() {
         writeln!(out, "{}", run.failure())?;
     } else if let Some(folder) = &run.folder {
         writeln!(out, "folder: {}\n", folder.display())?;
@@ -127,12 +132,14 @@ fn show(run: &Run, order: &Order, out: &mut dyn Write) -> Result<(), Refusal> {
 }
 
 fn summary(runs: &[Run], started: Instant, out: &mut dyn Write) -> Result<(), Refusal> {
-    let failed: Vec<&Run> = runs.iter().filter(|run| !run.passed()).collect();
+    let failed: Vec<&Run> = runs.iter().filter(|run| run.failed()).collect();
+    let skipped = runs.iter().filter(|run| run.skipped().is_some()).count();
     for run in &failed {
         writeln!(out, "FAILED  {}", run.command())?;
     }
-    let (passed, seconds) = (runs.len() - failed.len(), started.elapsed().as_secs_f64());
-    writeln!(out, "{passed} passed, {} failed, {seconds:.1} s", failed.len())?;
+    let (passed, seconds) = (runs.len() - failed.len() - skipped, started.elapsed().as_secs_f64());
+    let skips = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+    writeln!(out, "{passed} passed, {} failed{skips}, {seconds:.1} s", failed.len())?;
     Ok(())
 }
 

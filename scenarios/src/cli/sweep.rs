@@ -42,6 +42,9 @@ pub(super) struct KindOrder {
     /// The link breaks before and after each message
     #[arg(long)]
     pub disconnect: bool,
+    /// Each node is killed at each of its saves, before it and after each action that follows
+    #[arg(long)]
+    pub crash: bool,
 }
 
 impl KindOrder {
@@ -50,6 +53,8 @@ impl KindOrder {
             Kind::Cheat
         } else if self.reorg {
             Kind::Reorg
+        } else if self.crash {
+            Kind::Crash
         } else {
             Kind::Disconnect
         }
@@ -62,7 +67,7 @@ pub(super) fn run(order: &SweepOrder, out: &mut dyn Write, err: &mut dyn Write) 
     if !scenario.worlds.contains(&order.world) {
         return Err(Refusal::WrongWorld { name: scenario.name, world: order.world });
     }
-    if order.world == WorldKind::Regtest {
+    if order.world.needs_core() {
         provision::bitcoind()?;
     }
     let kind = order.kind.kind();
@@ -152,5 +157,6 @@ fn place(variant: &Variant) -> String {
         Variant::Cheat { party, channel, state, .. } => {
             format!("{party} publishes state {state} of {channel}")
         }
+        Variant::Crash { party, save, .. } => format!("{party} killed at its save {save}"),
     }
 }

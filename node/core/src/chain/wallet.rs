@@ -11,7 +11,7 @@ use bdk_wallet::coin_selection::{
 };
 use bdk_wallet::error::CreateTxError;
 use bdk_wallet::signer::{SignOptions, SignerError};
-use bdk_wallet::template::Bip84Public;
+use bdk_wallet::template::{Bip84Public, DescriptorTemplate};
 use bdk_wallet::{ChangeSet, KeychainKind, LocalOutput, TxOrdering, Update, Wallet as Bdk, WeightedUtxo};
 use bitcoin::absolute::LockTime;
 use bitcoin::bip32::{ChildNumber, Xpriv, Xpub};
@@ -270,6 +270,16 @@ pub fn wallet_scripts(seed: &NodeSeed, count: u32) -> Vec<ScriptBuf> {
         }
     }
     scripts
+}
+
+/// Both keychains as descriptors with their checksums, external first: `wpkh([fingerprint/84h/1h/0h]tpub…/0/*)`. They show
+/// all coins and sign for none.
+pub fn watch_only_descriptors(seed: &NodeSeed) -> [String; 2] {
+    descriptors(&master_key(seed)).map(|keychain| {
+        let (descriptor, _, _) =
+            keychain.build(NETWORK.into()).expect("a BIP 84 descriptor of a valid key is valid");
+        descriptor.to_string()
+    })
 }
 
 /// The account that both keychains belong to, m/84'/1'/0'; all of the wallet's scripts follow from its public half.

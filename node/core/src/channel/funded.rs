@@ -186,7 +186,7 @@ impl Funded {
         self.next_local_point = signer.point(number.next());
         let outcomes = self.ledger.advance(Event::Revoke { by: Side::Local });
         self.last_sent = LastSent::Revocation;
-        out.save = true;
+        out.save |= !env.plants(Mutant::RevokesWithoutSaving);
         out.send(Message::RevokeAndAck(RevokeAndAck {
             channel_id: self.channel_id(),
             per_commitment_secret: signer.release(revoked),

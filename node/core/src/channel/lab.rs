@@ -147,6 +147,24 @@ mutants! {
     ProposesAnyFeerate,
     /// All attempts have one session key, so that one onion goes out twice (BOLT 4, "Packet Structure").
     OneSessionKey,
+    /// The driver runs a turn's actions before its batch is durable: a node that is killed between has promised what it does not
+    /// know of.
+    ActsBeforeItSaves,
+    /// A secret is given up in a turn that does not save the commitment after it (BOLT 2, "Completing the Transition to the Updated
+    /// State").
+    RevokesWithoutSaving,
+    /// A node that starts again does not read the HTLCs that it was forwarding: R from downstream goes nowhere.
+    LosesForwardsAtRestart,
+    /// A node that starts again refuses upstream all that it was forwarding, though it is committed downstream (BOLT 2, "Forwarding
+    /// HTLCs").
+    FailsForwardsAtRestart,
+    /// After a reconnection an HTLC that was passed on is taken for new, and passed on once more.
+    ForwardsAgain,
+    /// A node believes that it lost states whatever secret its peer shows for it, and waits for the peer to close (BOLT 2, "Message
+    /// Retransmission").
+    BelievesEveryProof,
+    /// A node that starts again counts on it that what it saved was also broadcast.
+    BroadcastsNothingAtRestart,
     /// A node seals for its tower what would punish the peer's newest state, not the one that was just given up.
     GuardsWrongState,
     /// What a node hands its tower leaves out the HTLC outputs.

@@ -413,7 +413,8 @@ impl Ledger {
     }
 }
 
-fn received(htlc: &Htlc) -> Option<Received> {
+/// An HTLC of the peer as whoever owns the channel is told of it.
+pub(super) fn received(htlc: &Htlc) -> Option<Received> {
     Some(Received {
         id: htlc.id,
         amount: htlc.amount,

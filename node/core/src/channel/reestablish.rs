@@ -79,7 +79,7 @@ impl Funded {
             let phase = if base.is_online() { "re-established already" } else { "offline" };
             return Err(Violation::OutOfOrder { message: "channel_reestablish", phase });
         }
-        if let Some(number) = self.proven_revoked(base, message) {
+        if let Some(number) = self.proven_revoked(base, message, env) {
             if !env.plants(Mutant::BroadcastThoughFallenBehind) {
                 return Ok(Standing::Behind(number));
             }
@@ -110,11 +110,17 @@ impl Funded {
 
     /// Our commitment that the peer knows as revoked, though it is our newest or later: only a side that lost states can hear
     /// that.
-    fn proven_revoked(&self, base: &Base, message: &ChannelReestablish) -> Option<CommitmentNumber> {
+    fn proven_revoked(
+        &self,
+        base: &Base,
+        message: &ChannelReestablish,
+        env: &Env,
+    ) -> Option<CommitmentNumber> {
         let number = message.next_revocation_number.checked_sub(1).map(CommitmentNumber::new)?;
         let unknown = number >= self.local.commitment.number;
-        (unknown && base.signer.is_secret_of(number, &message.your_last_per_commitment_secret))
-            .then_some(number)
+        let proven = base.signer.is_secret_of(number, &message.your_last_per_commitment_secret)
+            || env.plants(Mutant::BelievesEveryProof);
+        (unknown && proven).then_some(number)
     }
 
     /// What the peer has not received, or what is impossible in what it says.

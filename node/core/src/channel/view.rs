@@ -1,7 +1,7 @@
 //! What can be seen of a channel from outside. Reads only.
 use super::stage::View;
 use super::{confirming, fallen_behind, normal, on_chain, shutting_down};
-use super::{Channel, ChannelConfig, Effect, Env, Funded, Limits, Phase, Watch};
+use super::{Channel, ChannelConfig, Effect, Env, Funded, Limits, Phase, Received, Watch};
 use crate::ids::{ChannelId, NodeId, PaymentHash, ShortChannelId};
 use crate::tx::{ChannelTerms, Commitment, HtlcTerms, Side};
 use crate::units::{CltvExpiry, CommitmentNumber, FeeratePerKw, Msat};
@@ -75,6 +75,11 @@ impl Channel {
             Phase::OnChain(_) => on_chain::NAME,
             Phase::Done => "done",
         }
+    }
+
+    /// Whether both sides sent `channel_ready`, or it never comes to that.
+    pub fn was_ready(&self) -> bool {
+        !matches!(self.phase, Phase::Opening(_) | Phase::Confirming(_))
     }
 
     /// Whether the funding output is agreed and both first commitments are signed.
@@ -171,6 +176,11 @@ impl Channel {
             origin: htlc.origin,
         };
         htlcs.iter().map(view).collect()
+    }
+
+    /// A pending HTLC of the peer, as it was told when it came.
+    pub fn received(&self, id: u64) -> Option<Received> {
+        super::ledger::received(self.funded()?.ledger.find(Side::Remote, id)?)
     }
 
     /// The number of a side's newest signed commitment.

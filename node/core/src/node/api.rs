@@ -4,6 +4,7 @@ use crate::ids::{ChannelId, NodeId, PaymentHash, Preimage, ShortChannelId};
 use crate::tower::{Justice, Locator};
 use crate::units::{BlockHeight, CommitmentNumber, FeeratePerKw, Msat, Sat, Timestamp};
 use bitcoin::{BlockHash, ScriptBuf, Transaction};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub use crate::payment::{
@@ -138,7 +139,7 @@ pub enum Command {
 }
 
 /// How a node behaves.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NodeConfig {
     /// What it asks of its channels.
     pub channel: ChannelConfig,
@@ -297,7 +298,7 @@ pub struct BalanceInfo {
 }
 
 /// Something the owner may want to know.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Notice {
     PeerReady {
@@ -355,7 +356,7 @@ pub struct Batch {
 }
 
 /// What a record is about.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum RecordKey {
     /// The node's counters.
     Node,

@@ -258,9 +258,25 @@ impl Node {
         let open = self.forwards.iter().filter(|(_, forward)| forward.resolution.is_none());
         let forwards = open.map(|((channel, id), _)| Origin::Forward { channel: *channel, id: *id });
         let attempts = self.attempts.keys().map(|attempt| Origin::Own { attempt: *attempt });
-        let lost: Vec<_> = forwards.chain(attempts).filter(|origin| !offered.contains(origin)).collect();
+        let forgets = env.plants(Mutant::FailsForwardsAtRestart);
+        let unsigned = |origin: &Origin| !offered.contains(origin) || forgets;
+        let lost: Vec<_> = forwards.chain(attempts).filter(unsigned).collect();
         for origin in lost {
             self.on_failed(origin, &Refusal::NotCommitted, env, draft);
+        }
+    }
+
+    /// What a planted bug does when the link to `outgoing` stands again: what was passed on there is taken for new.
+    pub(super) fn forward_again(&mut self, outgoing: ChannelId, env: &Env, draft: &mut Draft) {
+        let open = self.forwards.iter().filter(|(_, forward)| forward.outgoing == outgoing);
+        let keys: Vec<_> =
+            open.filter(|(_, forward)| forward.resolution.is_none()).map(|(key, _)| *key).collect();
+        for (channel, id) in keys {
+            let received = self.channels.get(&channel).and_then(|channel| channel.received(id));
+            if let Some(received) = received {
+                self.forwards.remove(&(channel, id));
+                self.on_received(channel, &received, env, draft);
+            }
         }
     }
 }

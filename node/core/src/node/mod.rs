@@ -73,6 +73,8 @@ pub struct Node {
     unused_scripts: Vec<ScriptBuf>,
     /// Read back from records, and no event came yet.
     starting: bool,
+    /// What belongs on the chain was not broadcast again since the start.
+    resuming: bool,
 }
 
 /// What is counted so that nothing derived from the seed is ever used twice; durable.
@@ -128,6 +130,7 @@ impl Node {
             unguarded: BTreeMap::new(),
             unused_scripts: Vec::new(),
             starting: false,
+            resuming: false,
         }
     }
 
@@ -152,6 +155,8 @@ impl Node {
         if self.starting {
             self.start(env, &mut draft);
         }
+        // While the chain goes back, nobody knows yet what belongs on it.
+        let goes_back = matches!(event, Event::BlockDisconnected { .. });
         match event {
             Event::Connected { peer } => self.on_connected(peer, env, &mut draft),
             Event::Disconnected { peer } => self.on_disconnected(peer, env, &mut draft),
@@ -164,6 +169,9 @@ impl Node {
             Event::Wake(Why::Commit) => self.on_commit_due(env, &mut draft),
             Event::Wake(Why::Peers | Why::Payments) => {}
             Event::Command { call, command } => self.on_command(call, command, env, &mut draft),
+        }
+        if self.resuming && !goes_back {
+            self.resume(env, &mut draft);
         }
         self.run_tasks(env, &mut draft);
         self.finish(draft, env)

@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::{Action, Node, Notice};
-use crate::channel::{self, Channel, ChannelConfig, Env, Input};
+use crate::channel::{self, Channel, ChannelConfig, Env, Input, Mutant};
 use crate::ids::{ChannelId, NodeId};
 use crate::peer::{Breach, Heard, Peer};
 use crate::units::Sat;
@@ -72,9 +72,13 @@ impl Node {
             draft.send(peer, &error(id, text));
             return self.abandon(id, text.to_owned(), draft);
         }
+        let again = matches!(message, Message::ChannelReestablish(_)) && env.plants(Mutant::ForwardsAgain);
         // A message is never refused: what is wrong with it comes back as effects.
         let _ = self.step(id, Input::Message(message), env, draft);
         self.tell_again(id, draft);
+        if again {
+            self.forward_again(id, env, draft);
+        }
     }
 
     /// Whether a `funding_created` for the channel `id` names an output whose channel would take another one's name: it

@@ -4,7 +4,7 @@
 use super::draft::Draft;
 use super::{Counters, Node, NodeConfig, RecordKey};
 use crate::chain::{Wallet, WalletError};
-use crate::channel::{Channel, Env, Input, RecordError};
+use crate::channel::{Channel, Env, Input, Mutant, RecordError};
 use crate::ids::{ChannelId, PaymentHash};
 use crate::keys::NodeSeed;
 use crate::payment::incoming::InvoiceState;
@@ -84,19 +84,32 @@ impl Node {
         Ok(node)
     }
 
-    /// The first event after a restart: every link is down, whatever the records say, and what belongs on the chain goes
-    /// there again, since the last turn's actions may never have run.
+    /// Before the first event after a restart: every link is down, whatever the records say, and what the last turn left undone in
+    /// here is done.
     pub(super) fn start(&mut self, env: &Env, draft: &mut Draft) {
         self.starting = false;
+        self.resuming = true;
+        if env.plants(Mutant::LosesForwardsAtRestart) {
+            self.forwards.clear();
+            self.untold.clear();
+        }
         let ids: Vec<ChannelId> = self.channels.keys().copied().collect();
         for id in ids {
             // Links are never refused.
             let _ = self.step(id, Input::Disconnected, env, draft);
-            let unmined = self.channels.get(&id).map(Channel::unmined).unwrap_or_default();
-            self.run_effects(id, unmined, env, draft);
             self.tell_again(id, draft);
         }
         self.end_unsigned(env, draft);
+    }
+
+    /// After it: what belongs on the chain goes there again, since the last turn's actions may never have run.
+    pub(super) fn resume(&mut self, env: &Env, draft: &mut Draft) {
+        self.resuming = false;
+        let ids: Vec<ChannelId> = self.channels.keys().copied().collect();
+        for id in ids.into_iter().filter(|_| !env.plants(Mutant::BroadcastsNothingAtRestart)) {
+            let unmined = self.channels.get(&id).map(Channel::unmined).unwrap_or_default();
+            self.run_effects(id, unmined, env, draft);
+        }
     }
 
     fn restore_record(&mut self, key: &RecordKey, bytes: &[u8]) -> Result<(), RestoreError> {
@@ -142,7 +155,9 @@ impl Node {
         let decoded = Channel::decode(bytes, |index| self.seed.channel_keys(index));
         let channel = decoded.map_err(|error| RestoreError::Channel { channel: id, error })?;
         filed(&RecordKey::Channel(id), channel.id() == id)?;
-        self.by_scid.extend(channel.short_channel_id().map(|name| (name, id)));
+        // One that is mined and not ready yet has a place too; it is told when it is ready.
+        let ready = channel.short_channel_id().filter(|_| channel.was_ready());
+        self.by_scid.extend(ready.map(|name| (name, id)));
         self.channels.insert(id, channel);
         Ok(())
     }

@@ -1,0 +1,315 @@
+//! The live world: each node is a process, messages go over TCP, the chain is Core. The processes tell of every turn, and from that
+//! the world keeps the same books as in one process: records, transcript, offers, notices. It also knows from it when all is
+//! quiet: every message that was sent was received, every node has taken in the tip, nothing waits. There is no sleep here.
+//!
+//! ```text
+//!   process a ──turns──► queue of a ─┐   a message is received in these books only after
+//!   process b ──turns──► queue of b ─┴─► it was sent in them: one order for everybody
+//! ```
+mod books;
+mod process;
+mod quiet;
+
+use crate::chain::Tip;
+use bitcoin::{Transaction, Txid};
+use leyden_core::ids::NodeId;
+use leyden_core::node::{Command, CommandError, Reply};
+use leyden_core::units::{FeeratePerKw, Timestamp};
+use leyden_node::control::client::Client;
+use leyden_node::trace::{Order, Told};
+use process::{Heard, Plan, Process};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The processes could not do what the world needs of them.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// No binary.
+    #[error("the live world needs {}: build it with `cargo build -p leyden-node --features lab`", .0.display())]
+    NoBinary(PathBuf),
+    /// It could not be started.
+    #[error("{node} cannot be started from {}: {source}", exe.display())]
+    Start {
+        /// Which.
+        node: String,
+        /// From what.
+        exe: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It ended, and nobody had asked it to.
+    #[error("{node}'s process ended by itself; its log ends:\n{log}")]
+    Ended {
+        /// Which.
+        node: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// Nothing came for too long.
+    #[error("the processes did not come to rest within {seconds} s: {waits}")]
+    Stuck {
+        /// How long was waited.
+        seconds: u64,
+        /// For what.
+        waits: String,
+    },
+    /// The control port.
+    #[error("{node}'s control port: {error}")]
+    Control {
+        /// Whose.
+        node: String,
+        /// What went wrong.
+        error: String,
+    },
+}
+
+/// All processes, and what is known of them.
+pub(super) struct Live {
+    exe: PathBuf,
+    folder: TempDir,
+    core_url: String,
+    core_cookie: PathBuf,
+    sender: Sender<Heard>,
+    heard: Receiver<Heard>,
+    nodes: Vec<Member>,
+    /// Connections that each end has had and lost, and what is on its way.
+    wires: BTreeMap<(usize, usize), Way>,
+    /// The links that should stand.
+    wanted: BTreeSet<(usize, usize)>,
+    /// Transactions by id: what nodes name may be looked up.
+    known: BTreeMap<Txid, Transaction>,
+    /// What the mempool held when last looked at.
+    present: BTreeSet<Txid>,
+    /// The mempool has something that the nodes have not looked at.
+    look_due: bool,
+}
+
+/// A node's process, and what it has told that is not in the books yet.
+pub(super) struct Member {
+    plan: Plan,
+    process: Option<Process>,
+    started: u64,
+    queue: VecDeque<Told>,
+    ready: bool,
+    tip: u32,
+    wakes: bool,
+    commands: u64,
+    unjudged: usize,
+    obeyed: u64,
+    ordered: u64,
+}
+
+/// One direction between two nodes.
+#[derive(Default)]
+struct Way {
+    /// Connections to the other end that this end has seen.
+    begun: u64,
+    ended: u64,
+    /// Sent and not received: over which connection, and the bytes.
+    under_way: VecDeque<(u64, Vec<u8>)>,
+}
+
+impl Live {
+    /// No nodes yet, on this Core.
+    pub fn new(core_url: String, core_cookie: PathBuf) -> Result<Self, LiveError> {
+        let exe = binary()?;
+        let io = |source| LiveError::Start { node: "a node".into(), exe: exe.clone(), source };
+        let folder = tempfile::Builder::new().prefix("leyden-live-").tempdir().map_err(io)?;
+        let (sender, heard) = channel();
+        Ok(Self {
+            exe,
+            folder,
+            core_url,
+            core_cookie,
+            sender,
+            heard,
+            nodes: Vec::new(),
+            wires: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+            known: BTreeMap::new(),
+            present: BTreeSet::new(),
+            look_due: false,
+        })
+    }
+
+    /// Starts the process of one more node.
+    pub fn add(
+        &mut self,
+        name: &str,
+        id: NodeId,
+        seed: leyden_core::keys::NodeSeed,
+        config: leyden_core::node::NodeConfig,
+        tip: Tip,
+    ) -> Result<(), LiveError> {
+        let plan = Plan {
+            node: self.nodes.len(),
+            id,
+            name: name.to_owned(),
+            seed,
+            config,
+            folder: self.folder.path().join(name),
+            core_url: self.core_url.clone(),
+            core_cookie: self.core_cookie.clone(),
+        };
+        self.nodes.push(Member {
+            plan,
+            process: None,
+            started: 0,
+            queue: VecDeque::new(),
+            ready: false,
+            tip: tip.height,
+            wakes: false,
+            commands: 0,
+            unjudged: 0,
+            obeyed: 0,
+            ordered: 0,
+        });
+        self.start(self.nodes.len() - 1)
+    }
+
+    /// Starts a node's process, from what its folder holds.
+    pub fn start(&mut self, node: usize) -> Result<(), LiveError> {
+        let member = &mut self.nodes[node];
+        member.started += 1;
+        let process = Process::start(&self.exe, &member.plan, member.started, self.sender.clone())?;
+        member.process = Some(process);
+        (member.ready, member.wakes, member.commands, member.unjudged) = (false, false, 0, 0);
+        (member.obeyed, member.ordered) = (0, 0);
+        Ok(())
+    }
+
+    /// Kills a node's process. What it told before is kept, what it was about to do is not.
+    pub fn kill(&mut self, node: usize) {
+        if let Some(mut process) = self.nodes[node].process.take() {
+            process.kill();
+        }
+        self.wanted.retain(|(a, b)| *a != node && *b != node);
+    }
+
+    /// Tells every running process.
+    pub fn order_all(&mut self, order: &Order) {
+        (0..self.nodes.len()).for_each(|node| self.order(node, order.clone()));
+    }
+
+    /// Tells one process.
+    pub fn order(&mut self, node: usize, order: Order) {
+        let member = &mut self.nodes[node];
+        if let Some(process) = &mut member.process {
+            member.ordered = process.order(order);
+        }
+    }
+
+    /// Gives the same surroundings to one process that it had in this world before.
+    pub fn surround(&mut self, node: usize, now: Timestamp, feerate: FeeratePerKw) {
+        self.order(node, Order::Clock(now.get()));
+        self.order(node, Order::Feerate(feerate.get()));
+    }
+
+    /// A command of the owner's, through the control port. The turn that it was comes in the books with the next drain.
+    pub fn command(
+        &mut self,
+        node: usize,
+        command: Command,
+    ) -> Result<Result<Reply, CommandError>, LiveError> {
+        self.nodes[node].commands += 1;
+        self.with_client(node, |client| client.command(command))
+    }
+
+    /// Connects two nodes over TCP; the first one dials.
+    pub fn connect(&mut self, a: usize, b: usize) -> Result<(), LiveError> {
+        self.wanted.insert(pair(a, b));
+        for way in [(a, b), (b, a)] {
+            self.wires.entry(way).or_default();
+        }
+        let id = self.nodes[b].plan.id;
+        let address = self.nodes[b].process.as_ref().and_then(|process| process.listen);
+        let Some(address) = address else { return Ok(()) };
+        self.with_client(a, |client| client.connect_peer(id, &address.to_string()))
+    }
+
+    /// Breaks their connection.
+    pub fn disconnect(&mut self, a: usize, b: usize) -> Result<(), LiveError> {
+        self.wanted.remove(&pair(a, b));
+        let id = self.nodes[b].plan.id;
+        self.with_client(a, |client| client.disconnect(id))
+    }
+
+    fn with_client<T>(
+        &mut self,
+        node: usize,
+        call: impl FnOnce(&mut Client) -> Result<T, leyden_node::control::client::ClientError>,
+    ) -> Result<T, LiveError> {
+        let member = &mut self.nodes[node];
+        let name = member.plan.name.clone();
+        let client = member.process.as_mut().and_then(|process| process.client.as_mut());
+        let Some(client) = client else {
+            return Err(LiveError::Control { node: name, error: "the node is not running".into() });
+        };
+        call(client).map_err(|error| LiveError::Control { node: name, error: error.to_string() })
+    }
+
+    /// A transaction that nodes may name.
+    pub fn learn(&mut self, tx: &Transaction) {
+        self.known.entry(tx.compute_txid()).or_insert_with(|| tx.clone());
+    }
+
+    /// The mempool has news.
+    pub fn look(&mut self) {
+        self.look_due = true;
+    }
+
+    /// Where the nodes' logs are.
+    pub fn logs(&self) -> Vec<(String, PathBuf)> {
+        self.nodes.iter().map(|member| (member.plan.name.clone(), member.plan.log())).collect()
+    }
+
+    /// Waits for something to be told.
+    fn hear(&mut self, patience: Duration) -> Result<bool, LiveError> {
+        let heard = match self.heard.recv_timeout(patience) {
+            Ok(heard) => heard,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(false),
+        };
+        self.file(heard)?;
+        while let Ok(heard) = self.heard.try_recv() {
+            self.file(heard)?;
+        }
+        Ok(true)
+    }
+
+    fn file(&mut self, heard: Heard) -> Result<(), LiveError> {
+        let member = &mut self.nodes[heard.node];
+        match heard.told {
+            Some(told) => member.queue.push_back(told),
+            None if member.process.is_some() && member.started == heard.process => {
+                return Err(LiveError::Ended {
+                    node: member.plan.name.clone(),
+                    log: crate::chain::core_process::file_tail(&member.plan.log(), 2_000),
+                });
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// The lab build of the node: named by the environment, or beside the program that runs.
+fn binary() -> Result<PathBuf, LiveError> {
+    const NAME: &str = "leyden-node-lab";
+    if let Some(named) = std::env::var_os("LEYDEN_NODE_LAB") {
+        let named = PathBuf::from(named);
+        return if named.is_file() { Ok(named) } else { Err(LiveError::NoBinary(named)) };
+    }
+    let exe = std::env::current_exe().unwrap_or_default();
+    let folder = exe.parent().map(Path::to_path_buf).unwrap_or_default();
+    // A test runs from `deps`, one folder deeper.
+    let candidates = [folder.join(NAME), folder.join("..").join(NAME)];
+    let found = candidates.iter().find(|path| path.is_file()).cloned();
+    found.ok_or_else(|| LiveError::NoBinary(folder.join(NAME)))
+}
+
+fn pair(a: usize, b: usize) -> (usize, usize) {
+    (a.min(b), a.max(b))
+}

@@ -1,0 +1,113 @@
+//! One node as a process: started, told what it needs over its standard input (a socket pair), killed when it is dropped. A thread
+//! reads what it tells; nothing here judges it. When this side goes away, whatever the reason, the process ends by itself.
+use super::LiveError;
+use leyden_core::ids::NodeId;
+use leyden_core::keys::NodeSeed;
+use leyden_core::node::NodeConfig;
+use leyden_node::control::client::Client;
+use leyden_node::trace::{Begin, Order, Told, Wire};
+use std::fs::File;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Sender;
+
+/// What a node's process told, or that it ended.
+pub(super) struct Heard {
+    /// Which node.
+    pub node: usize,
+    /// Which of its processes, from 1.
+    pub process: u64,
+    /// What; none when the process has ended.
+    pub told: Option<Told>,
+}
+
+/// How to start a node, always in the same way.
+pub(super) struct Plan {
+    pub node: usize,
+    pub id: NodeId,
+    pub name: String,
+    pub seed: NodeSeed,
+    pub config: NodeConfig,
+    /// Its folder; the log lies beside it.
+    pub folder: PathBuf,
+    pub core_url: String,
+    pub core_cookie: PathBuf,
+}
+
+/// A running process.
+pub(super) struct Process {
+    pub number: u64,
+    child: Child,
+    orders: UnixStream,
+    sent: u64,
+    /// Set once it is ready.
+    pub listen: Option<SocketAddr>,
+    pub client: Option<Client>,
+}
+
+impl Process {
+    /// Starts it. It is usable once it told that it is ready.
+    pub fn start(exe: &Path, plan: &Plan, number: u64, heard: Sender<Heard>) -> Result<Self, LiveError> {
+        let io = |source| LiveError::Start { node: plan.name.clone(), exe: exe.to_owned(), source };
+        let (ours, theirs) = UnixStream::pair().map_err(io)?;
+        let log = File::options().create(true).append(true).open(plan.log()).map_err(io)?;
+        let child = Command::new(exe)
+            .arg("run")
+            .arg("--folder")
+            .arg(&plan.folder)
+            .args(["--network", "regtest", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"])
+            .args(["--core-url", &plan.core_url, "--core-cookie-file"])
+            .arg(&plan.core_cookie)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(io)?;
+        let mut reading = ours.try_clone().map_err(io)?;
+        let mut process = Self { number, child, orders: ours, sent: 0, listen: None, client: None };
+        let begin = Begin { seed: plan.seed.clone(), config: plan.config.clone() };
+        // A process that is gone already shows as ended.
+        let _ = Wire::write(&mut process.orders, &begin);
+        let node = plan.node;
+        std::thread::Builder::new()
+            .name(format!("trace of {}", plan.name))
+            .spawn(move || loop {
+                let told = Wire::read::<Told>(&mut reading).ok().flatten();
+                let ended = told.is_none();
+                if heard.send(Heard { node, process: number, told }).is_err() || ended {
+                    return;
+                }
+            })
+            .map_err(io)?;
+        Ok(process)
+    }
+
+    /// Gives an order; its number.
+    pub fn order(&mut self, order: Order) -> u64 {
+        self.sent += 1;
+        let _ = Wire::write(&mut self.orders, &(self.sent, order));
+        self.sent
+    }
+
+    /// Kills it as the power cut does, and waits for its end.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Plan {
+    /// Where its log goes.
+    pub fn log(&self) -> PathBuf {
+        self.folder.with_extension("log")
+    }
+}

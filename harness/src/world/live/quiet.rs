@@ -1,0 +1,57 @@
+//! When nothing is left to do: known from what was told, by counting. Each reason why it is not quiet yet has words, for the case
+//! that it never comes.
+use super::{pair, Live};
+
+impl Live {
+    /// What is still awaited; nothing if all is quiet on a chain of this height.
+    pub(super) fn awaited(&self, height: u32) -> Option<String> {
+        self.nodes.iter().enumerate().find_map(|(node, member)| {
+            let name = &member.plan.name;
+            member.process.as_ref()?;
+            if !member.ready {
+                return Some(format!("{name} is not ready"));
+            }
+            if !member.queue.is_empty() {
+                return Some(format!("{name} told something that nobody sent"));
+            }
+            if member.tip != height {
+                return Some(format!("{name} is at height {}, the chain at {height}", member.tip));
+            }
+            if member.obeyed != member.ordered {
+                return Some(format!(
+                    "{name} was told something {} times and did it {} times",
+                    member.ordered, member.obeyed
+                ));
+            }
+            if member.wakes || member.commands > 0 {
+                return Some(format!("{name} has something to sign or to answer"));
+            }
+            if member.unjudged > 0 {
+                return Some(format!(
+                    "the chain has not judged {} of {name}'s transactions",
+                    member.unjudged
+                ));
+            }
+            self.wires.iter().filter(|((from, _), _)| *from == node).find_map(|((_, to), way)| {
+                let other = &self.nodes[*to].plan.name;
+                if !way.under_way.is_empty() {
+                    return Some(format!(
+                        "{} messages are on their way from {name} to {other}",
+                        way.under_way.len()
+                    ));
+                }
+                let stands = way.begun > way.ended;
+                let wanted = self.wanted.contains(&pair(node, *to));
+                (stands != wanted).then(|| {
+                    let wish = if wanted { "stand" } else { "end" };
+                    format!("the connection of {name} with {other} is to {wish}")
+                })
+            })
+        })
+    }
+
+    /// Whether the nodes have to look into the mempool before it is quiet.
+    pub(super) fn take_look_due(&mut self) -> bool {
+        std::mem::take(&mut self.look_due)
+    }
+}

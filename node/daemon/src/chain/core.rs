@@ -1,0 +1,101 @@
+//! Where Bitcoin Core is, and how long to wait when it is not there. A call that Core cannot answer now is made again until it can:
+//! nothing that the node wants from the chain is ever given up.
+use super::rpc::Rpc;
+use super::RpcError;
+use crate::config::CoreConfig;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The first pause after a failure, and the longest; it doubles in between.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Core, for one thread: a connection that is opened again when it breaks.
+pub struct Core {
+    settings: CoreConfig,
+    rpc: Option<Rpc>,
+    stop: Stop,
+    told: bool,
+}
+
+/// Ends the threads that wait for Core.
+#[derive(Clone, Default)]
+pub struct Stop {
+    shared: Arc<(AtomicBool, Mutex<()>, Condvar)>,
+}
+
+impl Stop {
+    /// Every wait ends; no call is made again.
+    pub fn stop(&self) {
+        self.shared.0.store(true, Ordering::SeqCst);
+        drop(self.shared.1.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shared.2.notify_all();
+    }
+
+    /// Whether it was called.
+    pub fn is_set(&self) -> bool {
+        self.shared.0.load(Ordering::SeqCst)
+    }
+
+    /// Waits so long, or until it is called.
+    pub fn pause(&self, span: Duration) {
+        let guard = self.shared.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.shared.2.wait_timeout_while(guard, span, |()| !self.is_set());
+        drop(waiting);
+    }
+}
+
+impl Core {
+    /// Not connected yet.
+    pub fn new(settings: CoreConfig, stop: Stop) -> Self {
+        Self { settings, rpc: None, stop, told: false }
+    }
+
+    /// Whether to go on.
+    pub fn stopped(&self) -> bool {
+        self.stop.is_set()
+    }
+
+    /// One try. The connection is closed after a failure, so that the next try reads the cookie anew.
+    ///
+    /// # Errors
+    /// As the call says.
+    pub fn once<T>(&mut self, call: impl FnOnce(&Rpc) -> Result<T, RpcError>) -> Result<T, RpcError> {
+        let rpc = match self.rpc.take() {
+            Some(rpc) => rpc,
+            None => Rpc::new(&self.settings)?,
+        };
+        let answer = call(&rpc);
+        if !matches!(answer, Err(RpcError::Down { .. } | RpcError::Nonsense { .. })) {
+            self.rpc = Some(rpc);
+        }
+        answer
+    }
+
+    /// Tries until Core answers, with pauses, and says once that it waits. None when the process stops. A refusal is an answer.
+    pub fn patiently<T>(
+        &mut self,
+        call: impl Fn(&Rpc) -> Result<T, RpcError>,
+    ) -> Option<Result<T, RpcError>> {
+        let mut pause = FIRST_PAUSE;
+        while !self.stopped() {
+            match self.once(&call) {
+                Err(error @ (RpcError::Down { .. } | RpcError::Nonsense { .. } | RpcError::Settings(_))) => {
+                    if !std::mem::replace(&mut self.told, true) {
+                        tracing::warn!("{error}; waiting for it");
+                    }
+                    self.stop.pause(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                answer => {
+                    if std::mem::take(&mut self.told) {
+                        tracing::info!("Bitcoin Core answers again");
+                    }
+                    return Some(answer);
+                }
+            }
+        }
+        None
+    }
+}

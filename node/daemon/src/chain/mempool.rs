@@ -1,0 +1,77 @@
+//! Looks into Core's mempool: what is new there and may show a preimage goes to the owner (BOLT 5: R counts wherever it shows). Core
+//! has no way to wait for the mempool, so that it is looked at after each block and at an interval; a harness asks for each look.
+use super::core::Core;
+use super::rpc::Rpc;
+use crate::owner::Input;
+use bitcoin::{Transaction, Txid};
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Asks for a look.
+#[derive(Debug)]
+pub enum Look {
+    /// Now.
+    Now,
+    /// Now, and the owner is told when all that was found is in its inbox.
+    #[cfg(feature = "lab")]
+    AndTell(u64),
+}
+
+/// Runs until the process stops. `interval`: none to look only when asked.
+pub fn watch(
+    mut core: Core,
+    asked: &Receiver<Look>,
+    interval: Option<Duration>,
+    inbox: &mpsc::Sender<Input>,
+) {
+    let mut seen = BTreeSet::new();
+    loop {
+        let look = match interval {
+            Some(interval) => match asked.recv_timeout(interval) {
+                Ok(look) => look,
+                Err(RecvTimeoutError::Timeout) => Look::Now,
+                Err(RecvTimeoutError::Disconnected) => return,
+            },
+            None => match asked.recv() {
+                Ok(look) => look,
+                Err(_) => return,
+            },
+        };
+        if look_once(&mut core, &mut seen, inbox).is_none() {
+            return;
+        }
+        match look {
+            Look::Now => {}
+            #[cfg(feature = "lab")]
+            Look::AndTell(number) => {
+                if inbox.blocking_send(Input::Lab(crate::lab::Nudge::Obeyed(number))).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// None when the process stops.
+fn look_once(core: &mut Core, seen: &mut BTreeSet<Txid>, inbox: &mpsc::Sender<Input>) -> Option<()> {
+    let Ok(held) = core.patiently(Rpc::mempool)? else { return Some(()) };
+    let held: BTreeSet<Txid> = held.into_iter().collect();
+    seen.retain(|txid| held.contains(txid));
+    for txid in held {
+        if !seen.insert(txid) {
+            continue;
+        }
+        let Ok(Some(tx)) = core.patiently(|rpc| rpc.transaction(&txid))? else { continue };
+        if may_show_preimage(&tx) {
+            inbox.blocking_send(Input::Unconfirmed(Arc::new(tx))).ok()?;
+        }
+    }
+    Some(())
+}
+
+fn may_show_preimage(tx: &Transaction) -> bool {
+    tx.input.iter().any(|input| input.witness.iter().any(|element| element.len() == 32))
+}

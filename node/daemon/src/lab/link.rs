@@ -1,0 +1,100 @@
+//! The socket between a lab node and its harness: frames out from a thread of their own, so that a slow harness never stops the
+//! owner; orders in from another, which ends the process when the harness is gone.
+use super::Nudge;
+use crate::chain::Look;
+use crate::owner::Input;
+use crate::trace::{Begin, Order, Seen, Told, TraceError, TurnTrace, Wire};
+use leyden_core::channel::{Env, Mutant};
+use leyden_core::node::Turn;
+use leyden_core::units::{FeeratePerKw, Timestamp};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+
+/// The owner's end.
+pub struct Lab {
+    told: mpsc::Sender<Told>,
+    /// To be told once the round is durable, in order.
+    noted: Vec<Told>,
+    clock: Option<Timestamp>,
+    feerate: Option<FeeratePerKw>,
+    mutant: Option<Mutant>,
+}
+
+impl Lab {
+    /// Takes up the stream that the harness gave as standard input, and reads who the node is. The sender is for whoever else
+    /// has something to tell.
+    pub fn begin() -> Result<(Self, Begin, mpsc::Sender<Told>, UnixStream), TraceError> {
+        let mut stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let gone = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        let begin = Wire::read(&mut stream)?.ok_or_else(gone)?;
+        let mut writing = stream.try_clone()?;
+        let (told, waiting) = mpsc::channel::<Told>();
+        std::thread::Builder::new().name("lab trace".into()).spawn(move || {
+            for frame in waiting {
+                if Wire::write(&mut writing, &frame).is_err() {
+                    return;
+                }
+            }
+        })?;
+        let lab = Self { told: told.clone(), noted: Vec::new(), clock: None, feerate: None, mutant: None };
+        Ok((lab, begin, told, stream))
+    }
+
+    /// Carries out orders until the harness is gone; then the process ends, whatever it is doing.
+    pub fn obey(
+        mut stream: UnixStream,
+        inbox: tokio::sync::mpsc::Sender<Input>,
+        looks: mpsc::Sender<Look>,
+    ) -> io::Result<()> {
+        std::thread::Builder::new().name("lab orders".into()).spawn(move || {
+            while let Ok(Some((number, order))) = Wire::read::<(u64, Order)>(&mut stream) {
+                let input = match order {
+                    Order::Clock(micros) => Input::Lab(Nudge::Clock(Timestamp::new(micros))),
+                    Order::Feerate(feerate) => Input::Lab(Nudge::Feerate(FeeratePerKw::new(feerate))),
+                    Order::Plant(name) => Input::Lab(Nudge::Plant(name.parse().ok())),
+                    Order::Look => {
+                        let _ = looks.send(Look::AndTell(number));
+                        continue;
+                    }
+                };
+                let done = Input::Lab(Nudge::Obeyed(number));
+                if inbox.blocking_send(input).is_err() || inbox.blocking_send(done).is_err() {
+                    break;
+                }
+            }
+            // As if killed: a harness that is gone wants nothing saved.
+            std::process::exit(0);
+        })?;
+        Ok(())
+    }
+
+    /// Takes a change in.
+    pub fn nudge(&mut self, nudge: Nudge) {
+        match nudge {
+            Nudge::Clock(now) => self.clock = Some(now),
+            Nudge::Feerate(feerate) => self.feerate = Some(feerate),
+            Nudge::Plant(mutant) => self.mutant = mutant,
+            Nudge::Obeyed(number) => self.noted.push(Told::Obeyed(number)),
+        }
+    }
+
+    /// What the node is told of its surroundings.
+    pub fn env(&self, env: Env) -> Env {
+        let now = self.clock.unwrap_or(env.now);
+        Env::new(now, env.height, self.feerate.unwrap_or(env.feerate)).with(self.mutant)
+    }
+
+    /// A turn, to be told once it is durable.
+    pub fn note(&mut self, seen: Seen, turn: &Turn) {
+        self.noted.push(Told::Turn(TurnTrace::of(seen, turn)));
+    }
+
+    /// Everything noted is durable.
+    pub fn tell(&mut self) {
+        for told in self.noted.drain(..) {
+            let _ = self.told.send(told);
+        }
+    }
+}

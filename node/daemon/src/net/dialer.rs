@@ -1,0 +1,167 @@
+//! Keeps the connections that the owner wants: dials, and dials again when one ends, with pauses that grow. Where the peers are is
+//! kept in a small file, one `id@host:port` a line, so that a restart finds them again.
+use super::{ConnectError, Peers};
+use leyden_core::ids::NodeId;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// The first pause after a failure, and the longest; it doubles in between.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Text that names no peer.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0:?} names no peer: write <node id>@<host>:<port>")]
+pub struct AddressError(String);
+
+/// Who is where.
+pub struct Book {
+    file: Option<PathBuf>,
+    entries: BTreeMap<NodeId, String>,
+}
+
+impl Book {
+    /// From its file; a line that cannot be read is left out. None: nothing is kept.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn open(file: Option<PathBuf>) -> io::Result<Self> {
+        let text = match file.as_deref().map(fs::read_to_string) {
+            Some(Ok(text)) => text,
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Some(Err(error)) => return Err(error),
+            None => String::new(),
+        };
+        let entries = text.lines().filter_map(|line| parse(line).ok()).collect();
+        Ok(Self { file, entries })
+    }
+
+    fn set(&mut self, peer: NodeId, address: Option<String>) {
+        let before = self.entries.get(&peer).cloned();
+        if before == address {
+            return;
+        }
+        match address {
+            Some(address) => self.entries.insert(peer, address),
+            None => self.entries.remove(&peer),
+        };
+        let lines: Vec<String> =
+            self.entries.iter().map(|(peer, address)| format!("{peer}@{address}\n")).collect();
+        if let Some(Err(error)) = self.file.as_deref().map(|file| replace(file, &lines.concat())) {
+            tracing::warn!(%error, "where peers are could not be written down: after a restart they have to be dialled by hand");
+        }
+    }
+}
+
+/// `id@host:port`.
+///
+/// # Errors
+/// It is nothing of that form.
+pub fn parse(text: &str) -> Result<(NodeId, String), AddressError> {
+    let wrong = || AddressError(text.to_owned());
+    let (id, address) = text.trim().split_once('@').ok_or_else(wrong)?;
+    let id = NodeId::from_str(id).map_err(|_| wrong())?;
+    let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    if !matches!(port, Some(Ok(_))) {
+        return Err(wrong());
+    }
+    Ok((id, address.to_owned()))
+}
+
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let new = file.with_extension("new");
+    let mut out = fs::File::create(&new)?;
+    out.write_all(text.as_bytes())?;
+    out.sync_all()?;
+    fs::rename(new, file)
+}
+
+/// Dials for the owner. Cheap to clone.
+#[derive(Clone)]
+pub struct Dialer {
+    peers: Peers,
+    shared: Arc<Shared>,
+    /// Whether a connection that ends is dialled again.
+    again: bool,
+}
+
+struct Shared {
+    book: Mutex<Book>,
+    changed: Notify,
+}
+
+impl Dialer {
+    /// Nobody is dialled yet.
+    pub fn new(peers: Peers, book: Book, again: bool) -> Self {
+        Self { peers, shared: Arc::new(Shared { book: Mutex::new(book), changed: Notify::new() }), again }
+    }
+
+    /// Dials every peer of the book, and from then on keeps those connections.
+    pub fn start(&self) {
+        let peers: Vec<NodeId> = self.book().entries.keys().copied().collect();
+        peers.into_iter().for_each(|peer| self.keep(peer));
+    }
+
+    /// Connects now, and keeps the connection from then on.
+    ///
+    /// # Errors
+    /// It does not stand; then nothing is kept.
+    pub async fn connect(&self, peer: NodeId, address: &str) -> Result<(), ConnectError> {
+        if !self.peers.is_connected(&peer) {
+            self.peers.dial(peer, address).await?;
+        }
+        self.want(peer, address.to_owned());
+        Ok(())
+    }
+
+    /// Keeps a connection with this peer from now on, wherever it stands now.
+    pub fn want(&self, peer: NodeId, address: String) {
+        self.book().set(peer, Some(address));
+        self.keep(peer);
+    }
+
+    /// Ends the connection, and keeps it no more. Whether there was one.
+    pub fn disconnect(&self, peer: &NodeId) -> bool {
+        self.book().set(*peer, None);
+        self.shared.changed.notify_waiters();
+        self.peers.disconnect(peer)
+    }
+
+    fn keep(&self, peer: NodeId) {
+        if self.again {
+            let dialer = self.clone();
+            tokio::spawn(async move { dialer.redial(peer).await });
+        }
+    }
+
+    async fn redial(&self, peer: NodeId) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let ended = self.peers.shared.ended.notified();
+            let changed = self.shared.changed.notified();
+            let Some(address) = self.book().entries.get(&peer).cloned() else { return };
+            if self.peers.is_connected(&peer) {
+                pause = FIRST_PAUSE;
+                tokio::select! { () = ended => {}, () = changed => {} }
+                continue;
+            }
+            if let Err(error) = self.peers.dial(peer, &address).await {
+                tracing::debug!(%peer, %error, "dialled in vain");
+                // Cut short when the owner changes its mind.
+                let _ = timeout(pause, changed).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.shared.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,214 @@
+//! Connections with peers over TCP: dial, accept, the handshake of BOLT 8, and for each connection a task that reads and one that
+//! writes. It moves whole messages between sockets and the owner, and reads none of them.
+//!
+//! ```text
+//!   listen ─┐                      ┌─ reader ─► the owner's inbox (bounded: a full one stops reading, and TCP the peer)
+//!           ├─► handshake ─► link ─┤
+//!   dial ───┘                      └─ writer ◄─ queue of the link (bounded: a peer that does not read is dropped)
+//! ```
+mod dialer;
+mod handshake;
+mod link;
+
+pub use dialer::{AddressError, Book, Dialer};
+pub use handshake::ConnectError;
+
+use crate::owner::Input;
+use leyden_core::ids::NodeId;
+use leyden_core::transport::Session;
+use link::Queue;
+use secp256k1::SecretKey;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, Notify, Semaphore};
+
+/// Connections that have not finished the handshake, at most; more wait in the listener's backlog.
+const MOST_HANDSHAKES: usize = 64;
+/// Connections at most. One more is closed at once, so that descriptors stay bounded.
+const MOST_LINKS: usize = 1_000;
+
+/// Counts connections, so that a message of an old one is never taken for one of the new.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ConnectionId(u64);
+
+/// All connections. Cheap to clone.
+#[derive(Clone)]
+pub struct Peers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    secret: SecretKey,
+    inbox: mpsc::Sender<Input>,
+    next: AtomicU64,
+    links: Mutex<BTreeMap<NodeId, Link>>,
+    handshakes: Semaphore,
+    /// Told whenever a connection ended.
+    ended: Notify,
+}
+
+/// A connection that stands.
+struct Link {
+    connection: ConnectionId,
+    queue: Queue,
+    address: String,
+    inbound: bool,
+    ready: bool,
+}
+
+/// A connection, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkInfo {
+    /// With whom.
+    pub peer: NodeId,
+    /// The other end of it.
+    pub address: String,
+    /// Whether the peer dialled.
+    pub inbound: bool,
+    /// Whether both have said `init`.
+    pub ready: bool,
+}
+
+impl Peers {
+    /// None yet; `secret` is the node's own key.
+    pub fn new(secret: SecretKey, inbox: mpsc::Sender<Input>) -> Self {
+        let links = Mutex::new(BTreeMap::new());
+        let handshakes = Semaphore::new(MOST_HANDSHAKES);
+        let (next, ended) = (AtomicU64::new(1), Notify::new());
+        Self { shared: Arc::new(Shared { secret, inbox, next, links, handshakes, ended }) }
+    }
+
+    /// The connections that stand, in order of their peers.
+    pub fn list(&self) -> Vec<LinkInfo> {
+        let info = |(peer, link): (&NodeId, &Link)| LinkInfo {
+            peer: *peer,
+            address: link.address.clone(),
+            inbound: link.inbound,
+            ready: link.ready,
+        };
+        self.links().iter().map(info).collect()
+    }
+
+    /// Whether a connection stands with this peer.
+    pub fn is_connected(&self, peer: &NodeId) -> bool {
+        self.links().contains_key(peer)
+    }
+
+    /// Both have said `init`.
+    pub fn mark_ready(&self, peer: &NodeId) {
+        if let Some(link) = self.links().get_mut(peer) {
+            link.ready = true;
+        }
+    }
+
+    /// Sends a message over this connection, if it still stands.
+    pub fn send(&self, peer: &NodeId, connection: ConnectionId, bytes: Vec<u8>) {
+        let links = self.links();
+        let Some(link) = links.get(peer).filter(|link| link.connection == connection) else { return };
+        if !link.queue.push(bytes) {
+            tracing::warn!(%peer, "the peer does not read what it is sent: the connection is dropped");
+        }
+    }
+
+    /// Ends this connection once everything sent before is on its way.
+    pub fn hang_up(&self, peer: &NodeId, connection: ConnectionId) {
+        let links = self.links();
+        if let Some(link) = links.get(peer).filter(|link| link.connection == connection) {
+            link.queue.finish();
+        }
+    }
+
+    /// Ends whatever connection there is with this peer. Whether there was one.
+    pub fn disconnect(&self, peer: &NodeId) -> bool {
+        self.links().get(peer).map(|link| link.queue.finish()).is_some()
+    }
+
+    /// Ends every connection.
+    pub fn disconnect_all(&self) {
+        self.links().values().for_each(|link| link.queue.finish());
+    }
+
+    /// Dials a peer; returns when the handshake is done and the owner knows.
+    ///
+    /// # Errors
+    /// Nobody answers there, or somebody else does.
+    pub async fn dial(&self, peer: NodeId, address: &str) -> Result<(), ConnectError> {
+        let (stream, session) = handshake::dial(&self.shared.secret, peer, address).await?;
+        self.start(peer, stream, session, address.to_owned(), false).await;
+        Ok(())
+    }
+
+    /// Takes in connections for ever.
+    pub async fn listen(self, listener: TcpListener) {
+        loop {
+            // Never closed.
+            let Ok(permit) = self.shared.handshakes.acquire().await else { return };
+            permit.forget();
+            match listener.accept().await {
+                Ok((stream, from)) => {
+                    let peers = self.clone();
+                    tokio::spawn(async move {
+                        peers.take_in(stream, from).await;
+                        peers.shared.handshakes.add_permits(1);
+                    });
+                }
+                Err(error) => {
+                    // Out of descriptors, or the connection went before it was taken: the next one may do.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    self.shared.handshakes.add_permits(1);
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    async fn take_in(&self, stream: TcpStream, from: SocketAddr) {
+        if self.links().len() >= MOST_LINKS {
+            tracing::warn!(%from, "there are {MOST_LINKS} connections already: this one is closed");
+            return;
+        }
+        match handshake::answer(&self.shared.secret, stream).await {
+            Ok((peer, stream, session)) => {
+                self.start(peer, stream, session, from.to_string(), true).await;
+            }
+            Err(error) => tracing::debug!(%from, %error, "a connection ends before it began"),
+        }
+    }
+
+    /// The handshake is done: the owner hears of it before any message.
+    async fn start(&self, peer: NodeId, stream: TcpStream, session: Session, address: String, inbound: bool) {
+        let connection = ConnectionId(self.shared.next.fetch_add(1, Ordering::Relaxed));
+        let (queue, outgoing) = Queue::new();
+        let link = Link { connection, queue, address, inbound, ready: false };
+        let replaced = self.links().insert(peer, link);
+        if let Some(old) = replaced {
+            old.queue.abort();
+        }
+        if self.shared.inbox.send(Input::Connected { peer, connection }).await.is_err() {
+            return;
+        }
+        let peers = self.clone();
+        let inbox = self.shared.inbox.clone();
+        tokio::spawn(async move {
+            link::run(peer, connection, stream, session, outgoing, inbox.clone()).await;
+            peers.forget(&peer, connection);
+            let _ = inbox.send(Input::Disconnected { peer, connection }).await;
+        });
+    }
+
+    fn forget(&self, peer: &NodeId, connection: ConnectionId) {
+        let mut links = self.links();
+        if links.get(peer).is_some_and(|link| link.connection == connection) {
+            links.remove(peer);
+        }
+        drop(links);
+        self.shared.ended.notify_waiters();
+    }
+
+    fn links(&self) -> MutexGuard<'_, BTreeMap<NodeId, Link>> {
+        self.shared.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,320 @@
+//! The one thread that owns the node. It takes what came in, lets the node handle all of it, makes what the node saved durable
+//! with one commit, and only then does what the node asked for. It moves no byte itself.
+//!
+//! ```text
+//!   inbox ─► handle, handle, … (until the inbox is empty) ─► sign what waits ─► one commit ─► all actions, in order
+//! ```
+//! Nothing leaves before the commit: a node that cannot save stops, and has promised nothing that it does not remember.
+use crate::chain::Broadcaster;
+use crate::net::{ConnectionId, Peers};
+use crate::store::{BlockMark, Store, StoreError};
+use bitcoin::{BlockHash, Transaction};
+use leyden_core::channel::Env;
+use leyden_core::ids::NodeId;
+use leyden_core::node::{
+    Action, Batch, Command, CommandError, Event, NewBlock, Node, Notice, Reply, Turn, Why,
+};
+use leyden_core::tower::{Justice, Locator};
+use leyden_core::units::{BlockHeight, FeeratePerKw, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// The most turns that one commit covers. Events that wait beyond it are in the next one.
+const MOST_TURNS: usize = 1_000;
+/// So many inputs wait for the owner before whoever brings more has to wait too: TCP then tells the peer.
+pub const INBOX: usize = 1_024;
+
+/// Something for the owner.
+#[derive(Debug)]
+pub enum Input {
+    /// A connection with this peer stands; an older one is replaced by it.
+    Connected {
+        /// Who.
+        peer: NodeId,
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// This connection is gone.
+    Disconnected {
+        /// Whose.
+        peer: NodeId,
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// One message.
+    Message {
+        /// From whom.
+        peer: NodeId,
+        /// Over which connection.
+        connection: ConnectionId,
+        /// Type first.
+        bytes: Vec<u8>,
+    },
+    /// The chain grew.
+    Block(Arc<NewBlock>),
+    /// The block at the tip was taken out.
+    BlockGone {
+        /// Its height.
+        height: BlockHeight,
+    },
+    /// A transaction entered the mempool.
+    Unconfirmed(Arc<Transaction>),
+    /// What a transaction must pay to be mined soon, from now on.
+    Feerate(FeeratePerKw),
+    /// The connection with the tower stands.
+    TowerReady,
+    /// The tower has it on its disk.
+    Guarded {
+        /// The box's locator.
+        locator: Locator,
+        /// Its part.
+        part: u16,
+    },
+    /// The node's owner wants something.
+    Command {
+        /// What.
+        command: Command,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Reply, CommandError>>,
+    },
+    /// No more inputs: finish.
+    Stop,
+    /// From a harness.
+    #[cfg(feature = "lab")]
+    Lab(crate::lab::Nudge),
+}
+
+/// Where the node stands, for everyone who asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// The tip that the node has taken in and saved.
+    pub height: BlockHeight,
+    /// Its hash; none between a block that was taken out and the next.
+    pub hash: Option<BlockHash>,
+    /// What the chain asks, in sat per 1000 weight units.
+    pub feerate: FeeratePerKw,
+}
+
+/// What the owner works with.
+pub struct Owner {
+    /// The node.
+    pub node: Node,
+    /// Where it saves.
+    pub store: Store,
+    /// The connections.
+    pub peers: Peers,
+    /// The way to the chain.
+    pub chain: Broadcaster,
+    /// The way to the tower.
+    pub guard: mpsc::UnboundedSender<Justice>,
+    /// What is told to owners, numbered from 1.
+    pub notices: broadcast::Sender<(u64, Notice)>,
+    /// The tip, told to everyone who asks.
+    pub standing: watch::Sender<Standing>,
+    /// The harness.
+    #[cfg(feature = "lab")]
+    pub lab: Option<crate::lab::Lab>,
+}
+
+/// The state of the loop.
+struct Desk {
+    owner: Owner,
+    links: BTreeMap<NodeId, ConnectionId>,
+    calls: u64,
+    waiting: BTreeMap<u64, oneshot::Sender<Result<Reply, CommandError>>>,
+    noticed: u64,
+    commit_due: bool,
+    stopping: bool,
+    standing: Standing,
+}
+
+/// What one commit covers.
+#[derive(Default)]
+struct Round {
+    turns: usize,
+    save: Batch,
+    marks: Vec<BlockMark>,
+    actions: Vec<Action>,
+}
+
+impl Owner {
+    /// Runs until [`Input::Stop`], or until nothing can be saved any more. Blocks its thread.
+    ///
+    /// # Errors
+    /// The store failed: nothing of the failed round has left this process.
+    pub fn run(self, mut inbox: mpsc::Receiver<Input>) -> Result<(), StoreError> {
+        let standing = *self.standing.borrow();
+        let mut desk = Desk {
+            owner: self,
+            links: BTreeMap::new(),
+            calls: 0,
+            waiting: BTreeMap::new(),
+            noticed: 0,
+            commit_due: false,
+            stopping: false,
+            standing,
+        };
+        while let Some(first) = inbox.blocking_recv() {
+            let mut round = Round::default();
+            desk.take(first, &mut round);
+            while round.turns < MOST_TURNS && !desk.stopping {
+                match inbox.try_recv() {
+                    Ok(input) => desk.take(input, &mut round),
+                    Err(_) => {
+                        // The queue drained: what waits is signed, in one.
+                        if !desk.commit_due {
+                            break;
+                        }
+                        desk.commit_due = false;
+                        desk.handle(Event::Wake(Why::Commit), &mut round);
+                    }
+                }
+            }
+            desk.finish(round)?;
+            if desk.stopping {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Desk {
+    fn take(&mut self, input: Input, round: &mut Round) {
+        match input {
+            Input::Connected { peer, connection } => {
+                self.links.insert(peer, connection);
+                self.handle(Event::Connected { peer }, round);
+            }
+            Input::Disconnected { peer, connection } => {
+                if self.is_current(&peer, connection) {
+                    self.links.remove(&peer);
+                    self.handle(Event::Disconnected { peer }, round);
+                }
+            }
+            Input::Message { peer, connection, bytes } => {
+                if self.is_current(&peer, connection) {
+                    self.handle(Event::Message { peer, bytes }, round);
+                }
+            }
+            Input::Block(block) => {
+                self.standing = Standing { height: block.height, hash: Some(block.hash), ..self.standing };
+                round.marks.push(BlockMark::Connected { height: block.height, hash: block.hash });
+                self.handle(Event::BlockConnected(block), round);
+            }
+            Input::BlockGone { height } => {
+                let below = BlockHeight::new(height.get().saturating_sub(1));
+                self.standing = Standing { height: below, hash: None, ..self.standing };
+                round.marks.push(BlockMark::Disconnected { height });
+                self.handle(Event::BlockDisconnected { height }, round);
+            }
+            Input::Unconfirmed(tx) => self.handle(Event::Unconfirmed(tx), round),
+            Input::Feerate(feerate) => self.standing.feerate = feerate,
+            Input::TowerReady => self.handle(Event::TowerReady, round),
+            Input::Guarded { locator, part } => self.handle(Event::Guarded { locator, part }, round),
+            Input::Command { command, reply } => {
+                self.calls += 1;
+                self.waiting.insert(self.calls, reply);
+                self.handle(Event::Command { call: self.calls, command }, round);
+            }
+            Input::Stop => self.stopping = true,
+            #[cfg(feature = "lab")]
+            Input::Lab(nudge) => self.nudge(nudge),
+        }
+    }
+
+    /// A message of a connection that another has replaced is lost with it.
+    fn is_current(&self, peer: &NodeId, connection: ConnectionId) -> bool {
+        self.links.get(peer) == Some(&connection)
+    }
+
+    #[cfg(feature = "lab")]
+    fn nudge(&mut self, nudge: crate::lab::Nudge) {
+        if let Some(lab) = &mut self.owner.lab {
+            lab.nudge(nudge);
+        }
+    }
+
+    fn env(&self) -> Env {
+        let env = Env::new(now(), self.standing.height, self.standing.feerate);
+        #[cfg(feature = "lab")]
+        if let Some(lab) = &self.owner.lab {
+            return lab.env(env);
+        }
+        env
+    }
+
+    fn handle(&mut self, event: Event, round: &mut Round) {
+        let env = self.env();
+        #[cfg(feature = "lab")]
+        let seen = self.owner.lab.is_some().then(|| crate::trace::Seen::of(&event));
+        let turn = self.owner.node.handle(event, &env);
+        #[cfg(feature = "lab")]
+        if let (Some(lab), Some(seen)) = (&mut self.owner.lab, seen) {
+            lab.note(seen, &turn);
+        }
+        let Turn { save, actions, wake } = turn;
+        self.commit_due |= wake.is_some();
+        round.turns += 1;
+        round.save.records.extend(save.records);
+        round.actions.extend(actions);
+    }
+
+    /// Saves, then acts.
+    fn finish(&mut self, round: Round) -> Result<(), StoreError> {
+        self.owner.store.commit(&round.save, &round.marks)?;
+        #[cfg(feature = "lab")]
+        if let Some(lab) = &mut self.owner.lab {
+            lab.tell();
+        }
+        self.owner.standing.send_if_modified(|old| std::mem::replace(old, self.standing) != self.standing);
+        round.actions.into_iter().for_each(|action| self.act(action));
+        Ok(())
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Send { peer, bytes } => {
+                if let Some(connection) = self.links.get(&peer) {
+                    self.owner.peers.send(&peer, *connection, bytes);
+                }
+            }
+            Action::Disconnect { peer } => {
+                if let Some(connection) = self.links.get(&peer) {
+                    self.owner.peers.hang_up(&peer, *connection);
+                }
+            }
+            Action::Broadcast { role, channel, tx } => {
+                tracing::info!(%channel, txid = %tx.compute_txid(), ?role, "a transaction goes to the chain");
+                self.owner.chain.broadcast(vec![tx]);
+            }
+            Action::BroadcastPackage { channel, transactions } => {
+                tracing::info!(%channel, count = transactions.len(), "a package goes to the chain");
+                self.owner.chain.broadcast(transactions);
+            }
+            Action::Guard { justice } => {
+                // Without a connection it is lost here: the node gives it again when there is one.
+                let _ = self.owner.guard.send(justice);
+            }
+            Action::Reply { call, result } => {
+                // Whoever asked may have gone away.
+                let _ = self.waiting.remove(&call).map(|waiting| waiting.send(result));
+            }
+            Action::Notice(notice) => {
+                self.noticed += 1;
+                if let Notice::PeerReady { peer } = &notice {
+                    self.owner.peers.mark_ready(peer);
+                }
+                let _ = self.owner.notices.send((self.noticed, notice));
+            }
+        }
+    }
+}
+
+/// The time of day, in microseconds since 1970.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::new(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
