@@ -1,6 +1,6 @@
 //! A whole node, put together and run until it is told to stop: the folder, the chain, the owner's thread, the listener, the control
 //! port. What belongs to one of them is in its own file; here stands only the order in which they start and end.
-use crate::chain::{self, Broadcaster, Core, Known, Look, Stop};
+use crate::chain::{self, Broadcaster, Core, Known, Look, Stop, Taken};
 use crate::config::CoreConfig;
 use crate::control::{self, Backend, BoxFuture, ControlError, Info, PeerInfo};
 use crate::net::{Book, Dialer, Peers};
@@ -9,11 +9,11 @@ use crate::store::{Store, StoreError};
 #[cfg(feature = "lab")]
 use crate::trace::Told;
 use bitcoin::Network;
-use leyden_core::ids::NodeId;
+use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Command, CommandError, Node, NodeConfig, Notice, Reply, RestoreError};
 use leyden_core::units::{BlockHeight, FeeratePerKw};
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{mpsc as threads, Arc};
@@ -136,12 +136,14 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     };
     let listening = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let (stopping, stopped) = watch::channel(false);
+    let taken = Taken::default();
     let backend = Arc::new(Handle {
         inbox: inbox.clone(),
         dialer: dialer.clone(),
         peers: peers.clone(),
         notices: notices.clone(),
         stands,
+        taken: taken.clone(),
         stopping,
         node_id,
         alias: settings.alias.clone(),
@@ -159,14 +161,14 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     let core = |stop: &Stop| Core::new(settings.core.clone(), stop.clone());
     #[cfg(feature = "lab")]
     let told = lab.as_ref().map(|end| end.told.clone());
+    let counting = taken.clone();
     let broadcaster = Broadcaster::start(core(&stop), move |verdicts| {
+        counting.judge(&verdicts);
         #[cfg(feature = "lab")]
         if let Some(told) = &told {
             let verdicts = verdicts.into_iter().map(|verdict| (verdict.txid, verdict.refused));
             let _ = told.send(Told::Verdicts(verdicts.collect()));
         }
-        #[cfg(not(feature = "lab"))]
-        drop(verdicts);
     })?;
     let (looks, asked) = threads::channel::<Look>();
     let following = spawn("chain", {
@@ -201,6 +203,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         store: opened.store,
         peers: peers.clone(),
         chain: broadcaster,
+        taken,
         guard,
         notices,
         standing,
@@ -220,6 +223,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     dialer.start();
     settings.connect.into_iter().for_each(|(peer, address)| dialer.want(peer, address));
     tracing::info!(control = %server.address(), listen = ?listening, "the node runs");
+    say_where(&node_id, listening);
 
     let mut stopped = stopped;
     tokio::select! {
@@ -236,6 +240,13 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     // The chain's threads may wait for Core a while longer; the process does not.
     drop((following, watching));
     result.map_err(RunError::from)
+}
+
+/// One line for whoever started the node: what a peer needs to connect to it.
+fn say_where(node_id: &NodeId, listening: Option<SocketAddr>) {
+    let line = listening.map_or_else(|| node_id.to_string(), |address| format!("{node_id}@{address}"));
+    // Nobody may be reading.
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Where a new node begins: at Core's tip.
@@ -292,6 +303,7 @@ struct Handle {
     peers: Peers,
     notices: broadcast::Sender<(u64, Notice)>,
     stands: watch::Receiver<Standing>,
+    taken: Taken,
     stopping: watch::Sender<bool>,
     node_id: NodeId,
     alias: String,
@@ -345,6 +357,25 @@ impl Backend for Handle {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         Box::pin(async move { info })
+    }
+
+    fn at_height(&self, height: BlockHeight) -> BoxFuture<Result<(), CommandError>> {
+        let mut stands = self.stands.clone();
+        Box::pin(async move {
+            let reached =
+                stands.wait_for(|standing| standing.height >= height && standing.hash.is_some()).await;
+            reached.map(drop).map_err(|_| CommandError("the node is stopping".into()))
+        })
+    }
+
+    fn published(&self, channel: ChannelId, more_than: Option<u64>) -> BoxFuture<u64> {
+        let taken = self.taken.clone();
+        Box::pin(async move {
+            match more_than {
+                Some(few) => taken.more_than(channel, few).await,
+                None => taken.count(&channel),
+            }
+        })
     }
 
     fn notices(&self) -> broadcast::Receiver<(u64, Notice)> {

@@ -31,7 +31,7 @@ pub use rpc::{
 pub use server::{ControlError, Limits, Options, Server};
 pub use shapes::DecodedInvoice;
 
-use leyden_core::ids::NodeId;
+use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::node::{Command, CommandError, Notice, Reply};
 use leyden_core::units::{BlockHeight, FeeratePerKw};
 use std::future::Future;
@@ -55,6 +55,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What the node is and where it stands.
     fn info(&self) -> BoxFuture<Info>;
+
+    /// Done when the node has taken in the block of this height.
+    fn at_height(&self, height: BlockHeight) -> BoxFuture<Result<(), CommandError>>;
+
+    /// How many of a channel's transactions the chain's source has taken since the node started; with a number, once it is more.
+    fn published(&self, channel: ChannelId, more_than: Option<u64>) -> BoxFuture<u64>;
 
     /// All notices from now on, numbered from 1 in the order of the node's turns. Numbers begin anew with each process.
     fn notices(&self) -> broadcast::Receiver<(u64, Notice)>;
