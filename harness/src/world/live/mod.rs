@@ -336,9 +336,9 @@ impl Live {
         self.look_due = true;
     }
 
-    /// Where the nodes' logs are.
-    pub fn logs(&self) -> Vec<(String, PathBuf)> {
-        self.nodes.iter().map(|member| (member.plan.name.clone(), member.plan.log())).collect()
+    /// Where the nodes' folders and logs are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Waits for something to be told.
