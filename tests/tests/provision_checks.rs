@@ -73,7 +73,7 @@ fn path_is_searched_and_one_that_is_too_old_is_passed_over() {
     let exe = fake(&good, "bitcoind", "echo Bitcoin Core daemon version v28.0.0");
     let mut provisioner = provisioner(&place, None);
     provisioner.search_path = Some(std::env::join_paths([old, good]).unwrap());
-    assert_eq!(provisioner.find().unwrap(), Some(exe));
+    assert_eq!(provisioner.find(Program::Bitcoind).unwrap(), Some(exe));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn with_nothing_anywhere_nothing_is_found() {
 }
 
 fn find(place: &TempDir, exe: Option<PathBuf>) -> Result<Option<PathBuf>, ProvisionError> {
-    provisioner(place, exe).find()
+    provisioner(place, exe).find(Program::Bitcoind)
 }
 
 fn provisioner(place: &TempDir, exe: Option<PathBuf>) -> Provisioner {
