@@ -1,17 +1,19 @@
 //! A whole node, put together and run until it is told to stop: the folder, the chain, the owner's thread, the listener, the control
 //! port. What belongs to one of them is in its own file; here stands only the order in which they start and end.
-use crate::chain::{self, Broadcaster, Core, Known, Look, Stop};
+use crate::chain::{self, Broadcaster, Core, Interest, Known, Look, Stop};
 use crate::config::CoreConfig;
 use crate::control::{self, Backend, BoxFuture, ControlError, Info, PeerInfo};
 use crate::net::{Book, Dialer, Peers};
 use crate::owner::{Input, Owner, Standing, INBOX};
 use crate::store::{Store, StoreError};
+use crate::tower::Client;
 #[cfg(feature = "lab")]
 use crate::trace::Told;
 use bitcoin::Network;
 use leyden_core::ids::NodeId;
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Command, CommandError, Node, NodeConfig, Notice, Reply, RestoreError};
+use leyden_core::tower::TowerRestoreError;
 use leyden_core::units::{BlockHeight, FeeratePerKw};
 use std::io;
 use std::net::SocketAddr;
@@ -49,6 +51,8 @@ pub struct Settings {
     pub mempool_interval: Option<Duration>,
     /// Peers to stay connected with from the start.
     pub connect: Vec<(NodeId, String)>,
+    /// The towers that keep what punishes old states.
+    pub towers: Vec<(NodeId, String)>,
     /// Whether ended connections are dialled again.
     pub redial: bool,
     /// How it behaves.
@@ -66,6 +70,9 @@ pub enum RunError {
     /// What is in it.
     #[error("{0}; nothing was changed: restore the folder from a copy, or ask for help with this text")]
     Restore(#[from] RestoreError),
+    /// What is in a tower's.
+    #[error("{0}; nothing was changed: restore the folder from a copy, or ask for help with this text")]
+    Tower(#[from] TowerRestoreError),
     /// The control port.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -106,7 +113,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     let node_id = settings.seed.node_secret().public_key(secp256k1::SECP256K1);
     if !Store::exists(&settings.folder) {
         let birthday = tokio::select! {
-            birthday = birthday(&settings, &stop) => birthday?,
+            birthday = birthday(&settings.core, settings.network, &stop) => birthday?,
             () = signals.wait() => { stop.stop(); return Err(RunError::Stopped) }
         };
         Store::create(&settings.folder, node_id, settings.network, birthday)?;
@@ -175,7 +182,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     })?;
     let watching = spawn("mempool", {
         let (core, inbox, interval) = (core(&stop), inbox.clone(), settings.mempool_interval);
-        move || chain::watch(core, &asked, interval, &inbox)
+        move || chain::watch(core, &asked, interval, Interest::Preimages, &inbox)
     })?;
     #[cfg(feature = "lab")]
     let lab = match lab {
@@ -195,7 +202,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         }
         None => None,
     };
-    let (guard, _to_tower) = mpsc::unbounded_channel();
+    let guard = Client::start(&settings.seed.node_secret(), settings.towers, inbox.clone())?;
     let owner = Owner {
         node,
         store: opened.store,
@@ -239,8 +246,12 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
 }
 
 /// Where a new node begins: at Core's tip.
-async fn birthday(settings: &Settings, stop: &Stop) -> Result<(BlockHeight, bitcoin::BlockHash), RunError> {
-    let (core, stop, network) = (settings.core.clone(), stop.clone(), settings.network);
+pub(crate) async fn birthday(
+    core: &CoreConfig,
+    network: Network,
+    stop: &Stop,
+) -> Result<(BlockHeight, bitcoin::BlockHash), RunError> {
+    let (core, stop) = (core.clone(), stop.clone());
     let asking = tokio::task::spawn_blocking(move || {
         let info = Core::new(core, stop).patiently(|rpc| rpc.chain_info()).ok_or(RunError::Stopped)??;
         if info.chain != network.to_core_arg() {
@@ -251,14 +262,14 @@ async fn birthday(settings: &Settings, stop: &Stop) -> Result<(BlockHeight, bitc
     asking.await.map_err(|error| RunError::System(io::Error::other(error)))?
 }
 
-fn spawn<T: Send + 'static>(
+pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-async fn join(thread: JoinHandle<Result<(), StoreError>>) -> Result<(), StoreError> {
+pub(crate) async fn join(thread: JoinHandle<Result<(), StoreError>>) -> Result<(), StoreError> {
     let joined = tokio::task::spawn_blocking(move || thread.join()).await;
     match joined {
         Ok(Ok(result)) => result,
@@ -269,18 +280,18 @@ async fn join(thread: JoinHandle<Result<(), StoreError>>) -> Result<(), StoreErr
 }
 
 /// SIGTERM and SIGINT.
-struct Signals {
+pub(crate) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
         Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
     }
 
-    async fn wait(&mut self) {
+    pub async fn wait(&mut self) {
         tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
     }
 }

@@ -8,13 +8,14 @@
 use crate::chain::Broadcaster;
 use crate::net::{ConnectionId, Peers};
 use crate::store::{BlockMark, Store, StoreError};
+use crate::tower::Guard;
 use bitcoin::{BlockHash, Transaction};
 use leyden_core::channel::Env;
 use leyden_core::ids::NodeId;
 use leyden_core::node::{
     Action, Batch, Command, CommandError, Event, NewBlock, Node, Notice, Reply, Turn, Why,
 };
-use leyden_core::tower::{Justice, Locator};
+use leyden_core::tower::Locator;
 use leyden_core::units::{BlockHeight, FeeratePerKw, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,9 +64,9 @@ pub enum Input {
     Unconfirmed(Arc<Transaction>),
     /// What a transaction must pay to be mined soon, from now on.
     Feerate(FeeratePerKw),
-    /// The connection with the tower stands.
+    /// A tower takes boxes now.
     TowerReady,
-    /// The tower has it on its disk.
+    /// All towers have it on their disks.
     Guarded {
         /// The box's locator.
         locator: Locator,
@@ -107,8 +108,8 @@ pub struct Owner {
     pub peers: Peers,
     /// The way to the chain.
     pub chain: Broadcaster,
-    /// The way to the tower.
-    pub guard: mpsc::UnboundedSender<Justice>,
+    /// The way to the towers.
+    pub guard: Guard,
     /// What is told to owners, numbered from 1.
     pub notices: broadcast::Sender<(u64, Notice)>,
     /// The tip, told to everyone who asks.
@@ -332,7 +333,7 @@ impl Desk {
             }
             Action::Guard { justice } => {
                 // Without a connection it is lost here: the node gives it again when there is one.
-                let _ = self.owner.guard.send(justice);
+                self.owner.guard.give(justice);
             }
             Action::Reply { call, result } => {
                 // Whoever asked may have gone away.
@@ -350,7 +351,7 @@ impl Desk {
 }
 
 /// The time of day, in microseconds since 1970.
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::new(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
