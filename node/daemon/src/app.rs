@@ -129,7 +129,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     // Until Core's first word.
     let feerate = settings.fallback_feerate.unwrap_or(FIRST_FEERATE);
     let (inbox, inputs) = mpsc::channel(INBOX);
-    let (standing, stands) = watch::channel(Standing { height, hash: Some(hash), feerate });
+    let (standing, stands) = watch::channel(Standing { height, hash: Some(hash), synced: false, feerate });
     let (notices, _) = broadcast::channel(NOTICES);
     let peers = Peers::new(settings.seed.node_secret(), inbox.clone());
     let book = Book::open(settings.redial.then(|| settings.folder.join("peers")))?;
@@ -148,13 +148,14 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         dialer: dialer.clone(),
         peers: peers.clone(),
         notices: notices.clone(),
-        stands,
+        stands: stands.clone(),
         stopping,
         node_id,
         alias: settings.alias.clone(),
         network: settings.network,
         listening,
     });
+    let meets = stands;
     let options = control::Options {
         address: settings.control,
         folder: settings.folder.clone(),
@@ -221,11 +222,20 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         let _ = over.send(());
         result
     })?;
-    if let Some(listener) = listener {
-        tokio::spawn(peers.clone().listen(listener));
-    }
-    dialer.start();
-    settings.connect.into_iter().for_each(|(peer, address)| dialer.want(peer, address));
+    let meeting = tokio::spawn({
+        let (peers, mut stands) = (peers.clone(), meets);
+        async move {
+            // Whatever was mined meanwhile comes first: a peer could make use of what the node does not know.
+            if stands.wait_for(|standing| standing.synced).await.is_err() {
+                return;
+            }
+            dialer.start();
+            settings.connect.into_iter().for_each(|(peer, address)| dialer.want(peer, address));
+            if let Some(listener) = listener {
+                peers.listen(listener).await;
+            }
+        }
+    });
     tracing::info!(control = %server.address(), listen = ?listening, "the node runs");
 
     let mut stopped = stopped;
@@ -236,6 +246,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     }
     let _ = inbox.send(Input::Stop).await;
     let result = join(owning).await;
+    meeting.abort();
     peers.disconnect_all();
     server.stop().await;
     stop.stop();
@@ -310,10 +321,20 @@ struct Handle {
     listening: Option<SocketAddr>,
 }
 
+/// Whether a command changes nothing.
+fn only_asks(command: &Command) -> bool {
+    matches!(command, Command::ListChannels | Command::ListPayments | Command::Balances)
+}
+
 impl Backend for Handle {
     fn command(&self, command: Command) -> BoxFuture<Result<Reply, CommandError>> {
         let inbox = self.inbox.clone();
+        let early = !self.stands.borrow().synced && !only_asks(&command);
         Box::pin(async move {
+            if early {
+                let text = "the node has not caught up with the chain yet: is Bitcoin Core running? Its log says what it waits for";
+                return Err(CommandError(text.into()));
+            }
             let stopping = || CommandError("the node is stopping".into());
             let (reply, answer) = oneshot::channel();
             inbox.send(Input::Command { command, reply }).await.map_err(|_| stopping())?;
@@ -349,7 +370,7 @@ impl Backend for Handle {
             network: self.network,
             height: standing.height,
             block_hash: standing.hash.unwrap_or_else(|| bitcoin::hashes::Hash::all_zeros()),
-            synced: standing.hash.is_some(),
+            synced: standing.synced && standing.hash.is_some(),
             feerate: standing.feerate,
             peers: peers.collect(),
             listening: self.listening.iter().map(ToString::to_string).collect(),

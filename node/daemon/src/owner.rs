@@ -60,6 +60,8 @@ pub enum Input {
         /// Its height.
         height: BlockHeight,
     },
+    /// All blocks up to the tip came before.
+    CaughtUp,
     /// A transaction entered the mempool.
     Unconfirmed(Arc<Transaction>),
     /// What a transaction must pay to be mined soon, from now on.
@@ -94,6 +96,8 @@ pub struct Standing {
     pub height: BlockHeight,
     /// Its hash; none between a block that was taken out and the next.
     pub hash: Option<BlockHash>,
+    /// Whether it was at the tip since it started: before, it meets nobody.
+    pub synced: bool,
     /// What the chain asks, in sat per 1000 weight units.
     pub feerate: FeeratePerKw,
 }
@@ -236,6 +240,7 @@ impl Desk {
                 round.marks.push(BlockMark::Disconnected { height });
                 self.handle(Event::BlockDisconnected { height }, round);
             }
+            Input::CaughtUp => self.standing.synced = true,
             Input::Unconfirmed(tx) => self.handle(Event::Unconfirmed(tx), round),
             Input::Feerate(feerate) => self.standing.feerate = feerate,
             Input::TowerReady => self.handle(Event::TowerReady, round),
