@@ -24,12 +24,16 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 /// So many notices wait for a slow reader of events.
 const NOTICES: usize = 4_096;
 
 /// What the chain is taken to ask before Core said so, in sat per 1000 weight units.
 const FIRST_FEERATE: FeeratePerKw = FeeratePerKw::new(1_000);
+
+/// A command that changes something waits so long for a node that has just started; then it is refused.
+const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// All that a node needs to run.
 pub struct Settings {
@@ -329,9 +333,11 @@ fn only_asks(command: &Command) -> bool {
 impl Backend for Handle {
     fn command(&self, command: Command) -> BoxFuture<Result<Reply, CommandError>> {
         let inbox = self.inbox.clone();
-        let early = !self.stands.borrow().synced && !only_asks(&command);
+        let mut stands = self.stands.clone();
+        let waits = !only_asks(&command);
         Box::pin(async move {
-            if early {
+            let synced = timeout(CATCH_UP, stands.wait_for(|standing| standing.synced));
+            if waits && synced.await.is_err() {
                 let text = "the node has not caught up with the chain yet: is Bitcoin Core running? Its log says what it waits for";
                 return Err(CommandError(text.into()));
             }
