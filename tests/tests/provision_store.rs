@@ -57,8 +57,9 @@ fn a_failed_step_shows_the_end_of_its_log_and_installs_nothing() {
 fn something_made_that_is_no_bitcoind_is_not_installed() {
     let cache = TempDir::new().unwrap();
     let store = Store::new(Program::Bitcoind, cache.path(), "thing");
-    let error =
-        store.get_or_make(&Progress::on_stderr(Program::Bitcoind), |workshop| Ok(script(workshop, "echo tea"))).unwrap_err();
+    let error = store
+        .get_or_make(&Progress::on_stderr(Program::Bitcoind), |workshop| Ok(script(workshop, "echo tea")))
+        .unwrap_err();
     assert!(matches!(error, ProvisionError::NotBitcoind { .. }), "{error}");
     assert_eq!(store.installed(), None);
 }
@@ -67,11 +68,14 @@ fn something_made_that_is_no_bitcoind_is_not_installed() {
 #[test]
 fn makes_when_told() {
     let Some(cache) = std::env::var_os(MAKER) else { return };
-    let made = Store::new(Program::Bitcoind, Path::new(&cache), "thing").get_or_make(&Progress::on_stderr(Program::Bitcoind), |workshop| {
-        println!("\n>making");
-        std::io::stdin().read_line(&mut String::new()).unwrap();
-        good(workshop)
-    });
+    let made = Store::new(Program::Bitcoind, Path::new(&cache), "thing").get_or_make(
+        &Progress::on_stderr(Program::Bitcoind),
+        |workshop| {
+            println!("\n>making");
+            std::io::stdin().read_line(&mut String::new()).unwrap();
+            good(workshop)
+        },
+    );
     println!("\n>made {}", made.unwrap().display());
 }
 

@@ -24,8 +24,7 @@ pub const MOCK_TIME: u64 = 2_067_225_600;
 /// How long Core may take from its start to "Done loading". It takes 0.15 s; a machine under heavy load takes seconds.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 /// What it says of a port that somebody else has: the one of its RPC, and the one for peers.
-const PORT_TAKEN: [&str; 2] =
-    ["Unable to bind any endpoint for RPC server", "Failed to listen on any port"];
+const PORT_TAKEN: [&str; 2] = ["Unable to bind any endpoint for RPC server", "Failed to listen on any port"];
 /// How many ports are tried before giving up.
 const PORT_ATTEMPTS: usize = 8;
 /// Free space that tmpfs must have before it is preferred to the disk, in bytes.

@@ -168,7 +168,8 @@ impl Index for Electrs {
         let mut transactions = Vec::with_capacity(txids.len());
         for some in txids.chunks(AT_ONCE) {
             let answers = self.client.batch_transaction_get(some);
-            transactions.extend(answers.map_err(|source| ElectrsError::Answer { question: QUESTION, source })?);
+            transactions
+                .extend(answers.map_err(|source| ElectrsError::Answer { question: QUESTION, source })?);
         }
         let wrong = txids.iter().zip(&transactions).find(|(txid, tx)| tx.compute_txid() != **txid);
         if let Some((txid, _)) = wrong {
@@ -221,7 +222,14 @@ impl Process {
             .args(["-c", SUPERVISOR, "leyden-electrs-supervisor"])
             .arg(&folder)
             .arg(exe)
-            .args(["--skip-default-conf-files", "--network", "regtest", "--ignore-mempool", "--log-filters", "INFO"])
+            .args([
+                "--skip-default-conf-files",
+                "--network",
+                "regtest",
+                "--ignore-mempool",
+                "--log-filters",
+                "INFO",
+            ])
             .args(["--electrum-rpc-addr", "127.0.0.1:0", "--monitoring-addr", "127.0.0.1:0"])
             .arg("--daemon-rpc-addr")
             .arg(format!("127.0.0.1:{}", core.rpc_port()))
@@ -237,12 +245,8 @@ impl Process {
                 command.env_remove(name);
             }
         }
-        let mut supervisor = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(io)?;
+        let mut supervisor =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(io)?;
         let (sender, startup) = std::sync::mpsc::channel();
         if let Some(output) = supervisor.stdout.take() {
             // Ends with electrs at the latest. A failed send means that nobody waits any more.

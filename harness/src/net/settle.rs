@@ -1,8 +1,8 @@
 //! The end of a scenario: bring everything to rest on the chain, read the settlement, check it, compare it.
 use super::{ChannelRef, Net, NodeRef};
+use crate::chain::electrs::ElectrsError;
 use crate::checks::replay::Replay;
 use crate::checks::{self, Evidence, Excuse, Pushed};
-use crate::chain::electrs::ElectrsError;
 use crate::run::Cause;
 use crate::settlement::second::{self, Index};
 use crate::settlement::Settlement;

@@ -103,9 +103,10 @@ fn on_path(name: &str) -> bool {
 /// The command for this system, with Debian's package names where nothing better is known.
 fn install_command(program: Program, packages: &str, debian: bool) -> String {
     let (dnf, brew) = match program {
-        Program::Bitcoind => {
-            ("gcc-c++ cmake ninja-build pkgconf libevent-devel boost-devel", "cmake ninja pkgconf libevent boost")
-        }
+        Program::Bitcoind => (
+            "gcc-c++ cmake ninja-build pkgconf libevent-devel boost-devel",
+            "cmake ninja pkgconf libevent boost",
+        ),
         Program::Electrs => ("gcc-c++ clang clang-devel rocksdb-devel", "llvm rocksdb"),
     };
     if debian {

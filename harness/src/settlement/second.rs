@@ -93,7 +93,8 @@ impl Gathering {
         let ours = self.spending_ours();
         let outputs = ours.iter().filter_map(|txid| self.found.get(txid)).flat_map(|(_, tx)| &tx.output);
         let scripts: BTreeSet<&ScriptBuf> = outputs.map(|output| &output.script_pubkey).collect();
-        let new = scripts.into_iter().filter(|script| !self.asked.contains(*script) && !script.is_op_return());
+        let new =
+            scripts.into_iter().filter(|script| !self.asked.contains(*script) && !script.is_op_return());
         new.cloned().collect()
     }
 
@@ -153,7 +154,10 @@ impl Gathering {
         for ((height, tx), place) in self.found.into_values().zip(places) {
             blocks.entry(height).or_default().insert(place, tx);
         }
-        Ok(blocks.into_iter().map(|(height, transactions)| Arc::new(part_of_block(height, transactions))).collect())
+        Ok(blocks
+            .into_iter()
+            .map(|(height, transactions)| Arc::new(part_of_block(height, transactions)))
+            .collect())
     }
 }
 

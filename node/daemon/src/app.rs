@@ -1,15 +1,19 @@
 //! A whole node, put together and run until it is told to stop: the folder, the chain, the owner's thread, the listener, the control
 //! port. What belongs to one of them is in its own file; here stands only the order in which they start and end.
-use crate::chain::{self, Broadcaster, Core, Known, Look, Stop};
+use crate::chain::{self, Broadcaster, Core, Interest, Known, Look, Stop};
 use crate::config::CoreConfig;
 use crate::control::{self, Backend, BoxFuture, ControlError, Info, PeerInfo};
 use crate::net::{Book, Dialer, Peers};
 use crate::owner::{Input, Owner, Standing, INBOX};
 use crate::store::{Store, StoreError};
+use crate::tower::Client;
+#[cfg(feature = "lab")]
+use crate::trace::Told;
 use bitcoin::Network;
 use leyden_core::ids::NodeId;
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Command, CommandError, Node, NodeConfig, Notice, Reply, RestoreError};
+use leyden_core::tower::TowerRestoreError;
 use leyden_core::units::{BlockHeight, FeeratePerKw};
 use std::io;
 use std::net::SocketAddr;
@@ -47,6 +51,8 @@ pub struct Settings {
     pub mempool_interval: Option<Duration>,
     /// Peers to stay connected with from the start.
     pub connect: Vec<(NodeId, String)>,
+    /// The towers that keep what punishes old states.
+    pub towers: Vec<(NodeId, String)>,
     /// Whether ended connections are dialled again.
     pub redial: bool,
     /// How it behaves.
@@ -64,6 +70,9 @@ pub enum RunError {
     /// What is in it.
     #[error("{0}; nothing was changed: restore the folder from a copy, or ask for help with this text")]
     Restore(#[from] RestoreError),
+    /// What is in a tower's.
+    #[error("{0}; nothing was changed: restore the folder from a copy, or ask for help with this text")]
+    Tower(#[from] TowerRestoreError),
     /// The control port.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -104,7 +113,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     let node_id = settings.seed.node_secret().public_key(secp256k1::SECP256K1);
     if !Store::exists(&settings.folder) {
         let birthday = tokio::select! {
-            birthday = birthday(&settings, &stop) => birthday?,
+            birthday = birthday(&settings.core, settings.network, &stop) => birthday?,
             () = signals.wait() => { stop.stop(); return Err(RunError::Stopped) }
         };
         Store::create(&settings.folder, node_id, settings.network, birthday)?;
@@ -120,7 +129,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     // Until Core's first word.
     let feerate = settings.fallback_feerate.unwrap_or(FIRST_FEERATE);
     let (inbox, inputs) = mpsc::channel(INBOX);
-    let (standing, stands) = watch::channel(Standing { height, hash: Some(hash), feerate });
+    let (standing, stands) = watch::channel(Standing { height, hash: Some(hash), synced: false, feerate });
     let (notices, _) = broadcast::channel(NOTICES);
     let peers = Peers::new(settings.seed.node_secret(), inbox.clone());
     let book = Book::open(settings.redial.then(|| settings.folder.join("peers")))?;
@@ -139,13 +148,14 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         dialer: dialer.clone(),
         peers: peers.clone(),
         notices: notices.clone(),
-        stands,
+        stands: stands.clone(),
         stopping,
         node_id,
         alias: settings.alias.clone(),
         network: settings.network,
         listening,
     });
+    let meets = stands;
     let options = control::Options {
         address: settings.control,
         folder: settings.folder.clone(),
@@ -161,7 +171,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         #[cfg(feature = "lab")]
         if let Some(told) = &told {
             let verdicts = verdicts.into_iter().map(|verdict| (verdict.txid, verdict.refused));
-            let _ = told.send(crate::trace::Told::Verdicts(verdicts.collect()));
+            let _ = told.send(Told::Verdicts(verdicts.collect()));
         }
         #[cfg(not(feature = "lab"))]
         drop(verdicts);
@@ -173,14 +183,27 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     })?;
     let watching = spawn("mempool", {
         let (core, inbox, interval) = (core(&stop), inbox.clone(), settings.mempool_interval);
-        move || chain::watch(core, &asked, interval, &inbox)
+        move || chain::watch(core, &asked, interval, Interest::Preimages, &inbox)
     })?;
     #[cfg(feature = "lab")]
     let lab = match lab {
-        Some(end) => Some(end.start(&inbox, &looks, listening, server.address(), height, records)?),
+        Some(end) => {
+            let (dialer, runtime) = (dialer.clone(), tokio::runtime::Handle::current());
+            let dial = move |peer, address: String| {
+                let dialer = dialer.clone();
+                runtime.spawn(async move {
+                    if let Err(error) = dialer.connect(peer, &address).await {
+                        tracing::error!(%peer, %error, "dialled in vain");
+                    }
+                });
+            };
+            let ready =
+                Told::Ready { listen: listening, control: server.address(), height: height.get(), records };
+            Some(end.start(&inbox, &looks, dial, ready)?)
+        }
         None => None,
     };
-    let (guard, _to_tower) = mpsc::unbounded_channel();
+    let guard = Client::start(&settings.seed.node_secret(), settings.towers, inbox.clone())?;
     let owner = Owner {
         node,
         store: opened.store,
@@ -199,11 +222,20 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         let _ = over.send(());
         result
     })?;
-    if let Some(listener) = listener {
-        tokio::spawn(peers.clone().listen(listener));
-    }
-    dialer.start();
-    settings.connect.into_iter().for_each(|(peer, address)| dialer.want(peer, address));
+    let meeting = tokio::spawn({
+        let (peers, mut stands) = (peers.clone(), meets);
+        async move {
+            // Whatever was mined meanwhile comes first: a peer could make use of what the node does not know.
+            if stands.wait_for(|standing| standing.synced).await.is_err() {
+                return;
+            }
+            dialer.start();
+            settings.connect.into_iter().for_each(|(peer, address)| dialer.want(peer, address));
+            if let Some(listener) = listener {
+                peers.listen(listener).await;
+            }
+        }
+    });
     tracing::info!(control = %server.address(), listen = ?listening, "the node runs");
 
     let mut stopped = stopped;
@@ -214,6 +246,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     }
     let _ = inbox.send(Input::Stop).await;
     let result = join(owning).await;
+    meeting.abort();
     peers.disconnect_all();
     server.stop().await;
     stop.stop();
@@ -224,8 +257,12 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
 }
 
 /// Where a new node begins: at Core's tip.
-async fn birthday(settings: &Settings, stop: &Stop) -> Result<(BlockHeight, bitcoin::BlockHash), RunError> {
-    let (core, stop, network) = (settings.core.clone(), stop.clone(), settings.network);
+pub(crate) async fn birthday(
+    core: &CoreConfig,
+    network: Network,
+    stop: &Stop,
+) -> Result<(BlockHeight, bitcoin::BlockHash), RunError> {
+    let (core, stop) = (core.clone(), stop.clone());
     let asking = tokio::task::spawn_blocking(move || {
         let info = Core::new(core, stop).patiently(|rpc| rpc.chain_info()).ok_or(RunError::Stopped)??;
         if info.chain != network.to_core_arg() {
@@ -236,14 +273,14 @@ async fn birthday(settings: &Settings, stop: &Stop) -> Result<(BlockHeight, bitc
     asking.await.map_err(|error| RunError::System(io::Error::other(error)))?
 }
 
-fn spawn<T: Send + 'static>(
+pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-async fn join(thread: JoinHandle<Result<(), StoreError>>) -> Result<(), StoreError> {
+pub(crate) async fn join(thread: JoinHandle<Result<(), StoreError>>) -> Result<(), StoreError> {
     let joined = tokio::task::spawn_blocking(move || thread.join()).await;
     match joined {
         Ok(Ok(result)) => result,
@@ -254,18 +291,18 @@ async fn join(thread: JoinHandle<Result<(), StoreError>>) -> Result<(), StoreErr
 }
 
 /// SIGTERM and SIGINT.
-struct Signals {
+pub(crate) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
         Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
     }
 
-    async fn wait(&mut self) {
+    pub async fn wait(&mut self) {
         tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
     }
 }
@@ -284,10 +321,20 @@ struct Handle {
     listening: Option<SocketAddr>,
 }
 
+/// Whether a command changes nothing.
+fn only_asks(command: &Command) -> bool {
+    matches!(command, Command::ListChannels | Command::ListPayments | Command::Balances)
+}
+
 impl Backend for Handle {
     fn command(&self, command: Command) -> BoxFuture<Result<Reply, CommandError>> {
         let inbox = self.inbox.clone();
+        let early = !self.stands.borrow().synced && !only_asks(&command);
         Box::pin(async move {
+            if early {
+                let text = "the node has not caught up with the chain yet: is Bitcoin Core running? Its log says what it waits for";
+                return Err(CommandError(text.into()));
+            }
             let stopping = || CommandError("the node is stopping".into());
             let (reply, answer) = oneshot::channel();
             inbox.send(Input::Command { command, reply }).await.map_err(|_| stopping())?;
@@ -323,7 +370,7 @@ impl Backend for Handle {
             network: self.network,
             height: standing.height,
             block_hash: standing.hash.unwrap_or_else(|| bitcoin::hashes::Hash::all_zeros()),
-            synced: standing.hash.is_some(),
+            synced: standing.synced && standing.hash.is_some(),
             feerate: standing.feerate,
             peers: peers.collect(),
             listening: self.listening.iter().map(ToString::to_string).collect(),
@@ -347,7 +394,7 @@ pub struct LabEnd {
     /// The owner's end.
     pub lab: crate::lab::Lab,
     /// For whoever has something to tell.
-    pub told: threads::Sender<crate::trace::Told>,
+    pub told: threads::Sender<Told>,
     /// Where orders come from.
     pub orders: std::os::unix::net::UnixStream,
 }
@@ -358,14 +405,11 @@ impl LabEnd {
         self,
         inbox: &mpsc::Sender<Input>,
         looks: &threads::Sender<Look>,
-        listen: Option<SocketAddr>,
-        control: SocketAddr,
-        height: BlockHeight,
-        records: std::collections::BTreeMap<leyden_core::node::RecordKey, Vec<u8>>,
+        dial: impl Fn(NodeId, String) + Send + 'static,
+        ready: Told,
     ) -> io::Result<crate::lab::Lab> {
-        let ready = crate::trace::Told::Ready { listen, control, height: height.get(), records };
         let _ = self.told.send(ready);
-        crate::lab::Lab::obey(self.orders, inbox.clone(), looks.clone())?;
+        crate::lab::Lab::obey(self.orders, inbox.clone(), looks.clone(), dial)?;
         Ok(self.lab)
     }
 }

@@ -5,6 +5,7 @@ use super::{Config, ConfigError, CoreAuth, CoreConfig, LogConfig, LogFormat, Sou
 use crate::secret::Secret;
 use bitcoin::Network;
 use leyden_core::node::NodeConfig;
+use leyden_core::tower::TowerConfig;
 use leyden_core::units::{FeeratePerKw, Msat, Sat};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -47,6 +48,16 @@ impl Setting {
 
     pub fn has_flag(&self) -> bool {
         !self.secret
+    }
+
+    /// Whether it says anything to a node.
+    pub fn is_for_node(&self) -> bool {
+        self.heading != TOWER
+    }
+
+    /// Whether it says anything to a tower.
+    pub fn is_for_tower(&self) -> bool {
+        matches!(self.heading, GENERAL | CHAIN | LOGGING | TOWER) || matches!(self.name, "listen" | "control")
     }
 
     pub fn refuse(&self, source: &Source, value: &str) -> ConfigError {
@@ -92,6 +103,7 @@ impl Draft {
             network: Network::Regtest,
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9735))),
             connect: Vec::new(),
+            towers: Vec::new(),
             control: SocketAddr::from((Ipv4Addr::LOCALHOST, 9736)),
             core: CoreConfig {
                 url: "http://127.0.0.1:18443".to_owned(),
@@ -103,6 +115,7 @@ impl Draft {
             alias: String::new(),
             passphrase: None,
             node: NodeConfig::default(),
+            tower: TowerConfig::default(),
         };
         Self { config, cookie_file: None, user: None, password: None, passphrase_file: None }
     }
@@ -129,6 +142,7 @@ impl Draft {
             }
             config.passphrase = Some(super::read_passphrase(&path)?);
         }
+        config.node.tower = !config.towers.is_empty();
         let channel = &config.node.channel;
         if channel.min_funding > channel.max_funding {
             let why = "the least is more than the most";
@@ -175,6 +189,7 @@ const LOGGING: &str = "Logs";
 const FORWARDING: &str = "Forwarding (BOLT 7)";
 const CHANNELS: &str = "Channels (BOLT 2)";
 const PAYMENTS: &str = "Payments";
+const TOWER: &str = "What the tower takes";
 
 /// A row that any source may set.
 const fn row(
@@ -246,6 +261,15 @@ pub(super) static SETTINGS: &[Setting] = &[
             [NETWORKING, "connect", "ID@HOST:PORT"],
             "A peer to connect to at the start; may be given several times (in the environment with commas)",
             ["", "<node id>@<host>:<port>, the id as 66 hex digits"],
+            |_, _| None,
+        )
+    },
+    Setting {
+        take: Take::Many(|draft, text| text.parse().ok().map(|tower| draft.config.towers.push(tower))),
+        ..row(
+            [NETWORKING, "tower", "ID@HOST:PORT"],
+            "A watchtower that punishes for the node while it is down; may be given several times",
+            ["", "<tower's id>@<host>:<port>, the id as 66 hex digits"],
             |_, _| None,
         )
     },
@@ -501,5 +525,23 @@ pub(super) static SETTINGS: &[Setting] = &[
         |draft, text| {
             number(text, 1..=31_536_000).map(|seconds| draft.config.node.invoice_expiry_seconds = seconds)
         },
+    ),
+    row(
+        [TOWER, "tower-max-clients", "COUNT"],
+        "Clients that have boxes here",
+        ["100", "a number from 1 to 100000"],
+        |draft, text| number(text, 1..=100_000).map(|most| draft.config.tower.max_clients = most),
+    ),
+    row(
+        [TOWER, "tower-max-boxes", "COUNT"],
+        "Boxes of one client: one for each of its channels' old states, at least",
+        ["10000", "a number from 1 to 10000000"],
+        |draft, text| number(text, 1..=10_000_000).map(|most| draft.config.tower.max_boxes = most),
+    ),
+    row(
+        [TOWER, "tower-max-bytes", "BYTES"],
+        "Bytes in all boxes of one client; they are kept in memory too",
+        ["67108864", "a number from 5000 to 10^12"],
+        |draft, text| number(text, 5_000..=1_000_000_000_000).map(|most| draft.config.tower.max_bytes = most),
     ),
 ];

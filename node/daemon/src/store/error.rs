@@ -1,6 +1,7 @@
 //! What can be wrong with a store, and what its owner can do about it. Every text names the file.
 
 use super::key::KeyError;
+use super::Kind;
 use bitcoin::Network;
 use leyden_core::ids::NodeId;
 use std::io;
@@ -35,9 +36,19 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
         /// Whose it is.
-        found: NodeId,
+        found: Box<NodeId>,
         /// Who wants it.
-        wanted: NodeId,
+        wanted: Box<NodeId>,
+    },
+    /// A tower's, where a node's is wanted, or the other way round.
+    #[error("{path} belongs to {found}, not to {wanted}: each needs a folder of its own")]
+    OtherKind {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it is.
+        found: Kind,
+        /// Who wants it.
+        wanted: Kind,
     },
     /// Written for another network.
     #[error("{path} is for the network {found}, not {wanted}: a folder serves one network for ever")]
@@ -60,7 +71,7 @@ pub enum StoreError {
         known: i64,
     },
     /// The file's own structure is broken.
-    #[error("{path} is damaged ({what}): do not start from an old copy, an outdated channel state loses money; check the disk, and restore the newest backup only as the manual says")]
+    #[error("{path} is damaged ({what}): check the disk; do not put an older copy in its place, an outdated channel state loses money")]
     Damaged {
         /// Which file.
         path: PathBuf,
