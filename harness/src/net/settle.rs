@@ -1,8 +1,10 @@
 //! The end of a scenario: bring everything to rest on the chain, read the settlement, check it, compare it.
 use super::{ChannelRef, Net, NodeRef};
+use crate::chain::electrs::ElectrsError;
 use crate::checks::replay::Replay;
 use crate::checks::{self, Evidence, Excuse, Pushed};
 use crate::run::Cause;
+use crate::settlement::{second, Settlement};
 use crate::snapshot;
 use crate::transcript::Transcript;
 use leyden_core::node::{Command, Notice};
@@ -193,6 +195,7 @@ impl Net {
             self.noticed = Some(Cause::Check(broken.check));
             panic!("{broken}");
         }
+        self.expect_second_opinion(&evidence.settlement);
         if self.probe.has_variant() {
             return; // it is held against the run without the variant instead
         }
@@ -202,6 +205,28 @@ impl Net {
             self.noticed = Some(Cause::Snapshot);
             panic!("{mismatch}");
         }
+    }
+
+    /// In a live world: what the chain's index says must be what the blocks say.
+    #[track_caller]
+    fn expect_second_opinion(&mut self, by_blocks: &Settlement) {
+        let opinion = self.second_opinion();
+        let Some(by_index) = self.need(opinion) else { return };
+        if let Some(words) = second::difference(by_blocks, &by_index) {
+            self.noticed = Some(Cause::Index);
+            panic!("blocks and index give different settlements: {words}");
+        }
+    }
+
+    /// The settlement from the index of an Electrum server; nothing in a world that has none.
+    ///
+    /// # Errors
+    /// If the server cannot be started or asked.
+    pub fn second_opinion(&mut self) -> Result<Option<Settlement>, ElectrsError> {
+        let Some(mut index) = self.world.ground().index()? else { return Ok(None) };
+        let mut settlement = second::read_from(&mut index, &self.names, self.payment_lines())?;
+        settlement.publish(&self.world.transcript().first_broadcasts(&self.names));
+        Ok(Some(settlement))
     }
 
     /// A party ends with exactly this much in its wallet, by the chain.

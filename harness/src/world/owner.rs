@@ -30,7 +30,9 @@ impl World {
         command: Command,
     ) -> Result<Result<Reply, CommandError>, WorldError> {
         if self.live.is_some() {
-            self.drain()?;
+            if !self.processes().is_ready(node) {
+                self.drain()?;
+            }
             return Ok(self.processes().command(node, command)?);
         }
         if self.is_dead(node) {

@@ -81,7 +81,9 @@ impl Tampering {
 impl World {
     /// From now on, or for the next `count`, messages of this type in this direction get this fault.
     pub fn tamper(&mut self, from: usize, to: usize, kind: Kind, fault: Fault, count: Option<u32>) {
-        self.only_in_process("a fault of messages");
+        if let Some(live) = &mut self.live {
+            live.divert(from, to);
+        }
         self.tampering.rules.push(Rule { from, to, kind, fault, left: count });
     }
 

@@ -7,6 +7,8 @@ use crate::net::{Book, Dialer, Peers};
 use crate::owner::{Input, Owner, Standing, INBOX};
 use crate::store::{Store, StoreError};
 use crate::tower::Client;
+#[cfg(feature = "lab")]
+use crate::trace::Told;
 use bitcoin::Network;
 use leyden_core::ids::NodeId;
 use leyden_core::keys::NodeSeed;
@@ -22,12 +24,16 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 /// So many notices wait for a slow reader of events.
 const NOTICES: usize = 4_096;
 
 /// What the chain is taken to ask before Core said so, in sat per 1000 weight units.
 const FIRST_FEERATE: FeeratePerKw = FeeratePerKw::new(1_000);
+
+/// A command that changes something waits so long for a node that has just started; then it is refused.
+const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// All that a node needs to run.
 pub struct Settings {
@@ -127,7 +133,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     // Until Core's first word.
     let feerate = settings.fallback_feerate.unwrap_or(FIRST_FEERATE);
     let (inbox, inputs) = mpsc::channel(INBOX);
-    let (standing, stands) = watch::channel(Standing { height, hash: Some(hash), feerate });
+    let (standing, stands) = watch::channel(Standing { height, hash: Some(hash), synced: false, feerate });
     let (notices, _) = broadcast::channel(NOTICES);
     let peers = Peers::new(settings.seed.node_secret(), inbox.clone());
     let book = Book::open(settings.redial.then(|| settings.folder.join("peers")))?;
@@ -146,13 +152,14 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         dialer: dialer.clone(),
         peers: peers.clone(),
         notices: notices.clone(),
-        stands,
+        stands: stands.clone(),
         stopping,
         node_id,
         alias: settings.alias.clone(),
         network: settings.network,
         listening,
     });
+    let meets = stands;
     let options = control::Options {
         address: settings.control,
         folder: settings.folder.clone(),
@@ -168,7 +175,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         #[cfg(feature = "lab")]
         if let Some(told) = &told {
             let verdicts = verdicts.into_iter().map(|verdict| (verdict.txid, verdict.refused));
-            let _ = told.send(crate::trace::Told::Verdicts(verdicts.collect()));
+            let _ = told.send(Told::Verdicts(verdicts.collect()));
         }
         #[cfg(not(feature = "lab"))]
         drop(verdicts);
@@ -184,7 +191,20 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     })?;
     #[cfg(feature = "lab")]
     let lab = match lab {
-        Some(end) => Some(end.start(&inbox, &looks, listening, server.address(), height, records)?),
+        Some(end) => {
+            let (dialer, runtime) = (dialer.clone(), tokio::runtime::Handle::current());
+            let dial = move |peer, address: String| {
+                let dialer = dialer.clone();
+                runtime.spawn(async move {
+                    if let Err(error) = dialer.connect(peer, &address).await {
+                        tracing::error!(%peer, %error, "dialled in vain");
+                    }
+                });
+            };
+            let ready =
+                Told::Ready { listen: listening, control: server.address(), height: height.get(), records };
+            Some(end.start(&inbox, &looks, dial, ready)?)
+        }
         None => None,
     };
     let guard = Client::start(&settings.seed.node_secret(), settings.towers, inbox.clone())?;
@@ -206,11 +226,20 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         let _ = over.send(());
         result
     })?;
-    if let Some(listener) = listener {
-        tokio::spawn(peers.clone().listen(listener));
-    }
-    dialer.start();
-    settings.connect.into_iter().for_each(|(peer, address)| dialer.want(peer, address));
+    let meeting = tokio::spawn({
+        let (peers, mut stands) = (peers.clone(), meets);
+        async move {
+            // Whatever was mined meanwhile comes first: a peer could make use of what the node does not know.
+            if stands.wait_for(|standing| standing.synced).await.is_err() {
+                return;
+            }
+            dialer.start();
+            settings.connect.into_iter().for_each(|(peer, address)| dialer.want(peer, address));
+            if let Some(listener) = listener {
+                peers.listen(listener).await;
+            }
+        }
+    });
     tracing::info!(control = %server.address(), listen = ?listening, "the node runs");
 
     let mut stopped = stopped;
@@ -221,6 +250,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     }
     let _ = inbox.send(Input::Stop).await;
     let result = join(owning).await;
+    meeting.abort();
     peers.disconnect_all();
     server.stop().await;
     stop.stop();
@@ -295,10 +325,22 @@ struct Handle {
     listening: Option<SocketAddr>,
 }
 
+/// Whether a command changes nothing.
+fn only_asks(command: &Command) -> bool {
+    matches!(command, Command::ListChannels | Command::ListPayments | Command::Balances)
+}
+
 impl Backend for Handle {
     fn command(&self, command: Command) -> BoxFuture<Result<Reply, CommandError>> {
         let inbox = self.inbox.clone();
+        let mut stands = self.stands.clone();
+        let waits = !only_asks(&command);
         Box::pin(async move {
+            let synced = timeout(CATCH_UP, stands.wait_for(|standing| standing.synced));
+            if waits && synced.await.is_err() {
+                let text = "the node has not caught up with the chain yet: is Bitcoin Core running? Its log says what it waits for";
+                return Err(CommandError(text.into()));
+            }
             let stopping = || CommandError("the node is stopping".into());
             let (reply, answer) = oneshot::channel();
             inbox.send(Input::Command { command, reply }).await.map_err(|_| stopping())?;
@@ -334,7 +376,7 @@ impl Backend for Handle {
             network: self.network,
             height: standing.height,
             block_hash: standing.hash.unwrap_or_else(|| bitcoin::hashes::Hash::all_zeros()),
-            synced: standing.hash.is_some(),
+            synced: standing.synced && standing.hash.is_some(),
             feerate: standing.feerate,
             peers: peers.collect(),
             listening: self.listening.iter().map(ToString::to_string).collect(),
@@ -358,7 +400,7 @@ pub struct LabEnd {
     /// The owner's end.
     pub lab: crate::lab::Lab,
     /// For whoever has something to tell.
-    pub told: threads::Sender<crate::trace::Told>,
+    pub told: threads::Sender<Told>,
     /// Where orders come from.
     pub orders: std::os::unix::net::UnixStream,
 }
@@ -369,14 +411,11 @@ impl LabEnd {
         self,
         inbox: &mpsc::Sender<Input>,
         looks: &threads::Sender<Look>,
-        listen: Option<SocketAddr>,
-        control: SocketAddr,
-        height: BlockHeight,
-        records: std::collections::BTreeMap<leyden_core::node::RecordKey, Vec<u8>>,
+        dial: impl Fn(NodeId, String) + Send + 'static,
+        ready: Told,
     ) -> io::Result<crate::lab::Lab> {
-        let ready = crate::trace::Told::Ready { listen, control, height: height.get(), records };
         let _ = self.told.send(ready);
-        crate::lab::Lab::obey(self.orders, inbox.clone(), looks.clone())?;
+        crate::lab::Lab::obey(self.orders, inbox.clone(), looks.clone(), dial)?;
         Ok(self.lab)
     }
 }

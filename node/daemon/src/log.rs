@@ -1,6 +1,9 @@
 //! The log: `tracing`'s events as lines for people, or as JSON for programs, on stderr or in a file that its owner alone
 //! can read. What holds a secret has no `Display` and a silent `Debug`, so that no event can print it.
 
+#[cfg(test)]
+mod tests;
+
 use crate::config::{LogConfig, LogFormat};
 use crate::store::folder::FILE_MODE;
 use std::fs::{File, OpenOptions};

@@ -60,6 +60,8 @@ pub enum Input {
         /// Its height.
         height: BlockHeight,
     },
+    /// All blocks up to the tip came before.
+    CaughtUp,
     /// A transaction entered the mempool.
     Unconfirmed(Arc<Transaction>),
     /// What a transaction must pay to be mined soon, from now on.
@@ -94,6 +96,8 @@ pub struct Standing {
     pub height: BlockHeight,
     /// Its hash; none between a block that was taken out and the next.
     pub hash: Option<BlockHash>,
+    /// Whether it was at the tip since it started: before, it meets nobody.
+    pub synced: bool,
     /// What the chain asks, in sat per 1000 weight units.
     pub feerate: FeeratePerKw,
 }
@@ -165,7 +169,7 @@ impl Owner {
                     Ok(input) => desk.take(input, &mut round),
                     Err(_) => {
                         // The queue drained: what waits is signed, in one.
-                        if !desk.commit_due {
+                        if !desk.may_sign() {
                             break;
                         }
                         desk.commit_due = false;
@@ -183,7 +187,32 @@ impl Owner {
 }
 
 impl Desk {
+    #[cfg(feature = "lab")]
     fn take(&mut self, input: Input, round: &mut Round) {
+        let Some(lab) = &mut self.owner.lab else { return self.take_in(input, round) };
+        if let Some(input) = lab.hold(input) {
+            self.take_in(input, round);
+        }
+        while let Some(input) = self.owner.lab.as_mut().and_then(crate::lab::Lab::release) {
+            self.take_in(input, round);
+        }
+    }
+
+    #[cfg(not(feature = "lab"))]
+    fn take(&mut self, input: Input, round: &mut Round) {
+        self.take_in(input, round);
+    }
+
+    /// Whether what waits may be signed now.
+    fn may_sign(&self) -> bool {
+        #[cfg(feature = "lab")]
+        if self.owner.lab.as_ref().is_some_and(crate::lab::Lab::is_paused) {
+            return false;
+        }
+        self.commit_due
+    }
+
+    fn take_in(&mut self, input: Input, round: &mut Round) {
         match input {
             Input::Connected { peer, connection } => {
                 self.links.insert(peer, connection);
@@ -211,6 +240,7 @@ impl Desk {
                 round.marks.push(BlockMark::Disconnected { height });
                 self.handle(Event::BlockDisconnected { height }, round);
             }
+            Input::CaughtUp => self.standing.synced = true,
             Input::Unconfirmed(tx) => self.handle(Event::Unconfirmed(tx), round),
             Input::Feerate(feerate) => self.standing.feerate = feerate,
             Input::TowerReady => self.handle(Event::TowerReady, round),
@@ -233,6 +263,9 @@ impl Desk {
 
     #[cfg(feature = "lab")]
     fn nudge(&mut self, nudge: crate::lab::Nudge) {
+        if let crate::lab::Nudge::Inject(peer, bytes) = nudge {
+            return self.send(peer, bytes);
+        }
         if let Some(lab) = &mut self.owner.lab {
             lab.nudge(nudge);
         }
@@ -275,12 +308,20 @@ impl Desk {
         Ok(())
     }
 
+    fn send(&self, peer: NodeId, bytes: Vec<u8>) {
+        if let Some(connection) = self.links.get(&peer) {
+            self.owner.peers.send(&peer, *connection, bytes);
+        }
+    }
+
     fn act(&mut self, action: Action) {
         match action {
             Action::Send { peer, bytes } => {
-                if let Some(connection) = self.links.get(&peer) {
-                    self.owner.peers.send(&peer, *connection, bytes);
+                #[cfg(feature = "lab")]
+                if self.owner.lab.as_ref().is_some_and(|lab| lab.diverts(&peer)) {
+                    return;
                 }
+                self.send(peer, bytes);
             }
             Action::Disconnect { peer } => {
                 if let Some(connection) = self.links.get(&peer) {

@@ -7,8 +7,8 @@ mod lock;
 mod tests;
 
 use crate::secret::Secret;
-use crate::store::folder::{prepare, sync, FILE_MODE};
-use crate::store::{Store, StoreError};
+use crate::store::folder::{sync, FILE_MODE};
+use crate::store::{FolderLock, Store, StoreError};
 use bip39::Mnemonic;
 use bitcoin::hashes::{sha256, Hash};
 use leyden_core::keys::NodeSeed;
@@ -125,6 +125,7 @@ impl SeedFile {
         entropy: Option<[u8; 32]>,
         passphrase: Option<&Passphrase>,
     ) -> Result<NodeSeed, SeedError> {
+        let _lock = FolderLock::take(folder)?;
         let path = folder.join(FILE);
         if path.exists() {
             return Err(SeedError::Exists(path));
@@ -138,7 +139,6 @@ impl SeedFile {
             None => Content::Plain { entropy: hex(&entropy) },
             Some(passphrase) => Content::Locked(Locked::lock(&entropy, passphrase, lock::COST)?),
         };
-        prepare(folder)?;
         write_new(folder, FILE, &encode(&content)).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => SeedError::Exists(path.clone()),
             _ => SeedError::Io(path.clone(), error),
@@ -248,7 +248,7 @@ fn write_new(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    // Unlike a rename, a link never replaces what another process put there meanwhile.
+    // Unlike a rename, a link never replaces what is there.
     let linked = fs::hard_link(&draft, folder.join(name));
     fs::remove_file(&draft)?;
     linked?;

@@ -33,6 +33,18 @@ pub enum Order {
     Feerate(u32),
     /// Look into the mempool; done when all that is new there was handled.
     Look,
+    /// Take in commands only, until [`Order::Run`]: what else comes waits, and nothing is signed.
+    Pause,
+    /// Take in what waited, and everything else from now on.
+    Run,
+    /// Connect to this peer, at this address.
+    Dial(NodeId, String),
+    /// Whether messages of this peer wait, however many.
+    Deaf(NodeId, bool),
+    /// From now on send nothing to this peer: what is told as sent comes back as [`Order::Inject`], or never.
+    Divert(NodeId),
+    /// Send these bytes to this peer.
+    Inject(NodeId, Vec<u8>),
     /// Carry this bug, by its name for people; none with an empty name.
     Plant(String),
 }

@@ -4,6 +4,7 @@ use super::{pair, Live, LiveError};
 use crate::chain::core_rpc::reject_word;
 use crate::chain::ChainError;
 use crate::transcript::{Cause, Entry};
+use crate::world::queue::Happening;
 use crate::world::{World, WorldError, DEADLINE};
 use bitcoin::{Transaction, Txid};
 use leyden_core::ids::NodeId;
@@ -16,22 +17,43 @@ use std::sync::Arc;
 impl World {
     /// Takes in what is told until all is quiet.
     pub(in crate::world) fn drain_live(&mut self) -> Result<(), WorldError> {
+        self.processes().order_all(&Order::Run);
+        self.settle_down()?;
+        // Between the steps of a script time stands still: commands pile up, and all of them go at once.
+        self.processes().order_all(&Order::Pause);
+        self.settle_down()
+    }
+
+    fn settle_down(&mut self) -> Result<(), WorldError> {
         loop {
             while self.take_next()? {}
             let height = self.ground.tip().height;
             let left = DEADLINE.saturating_sub(self.started.elapsed());
             let live = self.processes();
             let Some(waits) = live.awaited(height) else {
-                if !live.take_look_due() {
+                if live.take_look_due() {
+                    live.order_all(&Order::Look);
+                } else if !self.carry_next()? {
                     return Ok(());
                 }
-                live.order_all(&Order::Look);
                 continue;
             };
             if !live.hear(left)? {
                 return Err(LiveError::Stuck { seconds: DEADLINE.as_secs(), waits }.into());
             }
         }
+    }
+
+    /// The next message that this world carries itself goes on its way. Whether there was one.
+    fn carry_next(&mut self) -> Result<bool, WorldError> {
+        let Some(due) = self.queue.pop(self.now) else { return self.mend() };
+        self.now = self.now.max(due.at);
+        if let Happening::Message { from, connection, bytes, .. } = due.what {
+            if self.links.connection(from, due.node) == Some(connection) {
+                self.processes().inject(from, due.node, bytes);
+            }
+        }
+        Ok(true)
     }
 
     /// The processes of a live world.
@@ -185,15 +207,18 @@ impl World {
             Did::Send { peer, bytes } => {
                 let Some(to) = self.ids.get(&peer).copied() else { return };
                 let live = self.processes();
-                let received = live.wires.entry((to, node)).or_default().ended;
                 let way = live.wires.entry((node, to)).or_default();
                 if way.begun == way.ended {
                     return; // the link broke under it
                 }
-                if way.begun > received {
-                    way.under_way.push_back((way.begun, bytes.clone()));
+                let diverted = live.is_diverted(node, to);
+                if !diverted {
+                    live.set_out(node, to, &bytes);
                 }
-                self.note_message(node, to, bytes);
+                self.note_message(node, to, bytes.clone());
+                if let Some(connection) = self.links.connection(node, to).filter(|_| diverted) {
+                    self.entrust(node, to, connection, bytes);
+                }
             }
             Did::Disconnect { peer } => {
                 let Some(other) = self.ids.get(&peer).copied() else { return };

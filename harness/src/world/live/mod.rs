@@ -6,6 +6,7 @@
 //!   process a ──turns──► queue of a ─┐   a message is received in these books only after
 //!   process b ──turns──► queue of b ─┴─► it was sent in them: one order for everybody
 //! ```
+mod binary;
 mod books;
 mod process;
 mod quiet;
@@ -28,8 +29,11 @@ use tempfile::TempDir;
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
     /// No binary.
-    #[error("the live world needs {}: build it with `cargo build -p leyden-node --features lab`", .0.display())]
+    #[error("the live world needs {}: build it with `cargo build --bin leyden-node-lab`", .0.display())]
     NoBinary(PathBuf),
+    /// The build failed.
+    #[error("the lab build of the node failed; see above, or try `cargo build --bin leyden-node-lab`")]
+    NotBuilt,
     /// It could not be started.
     #[error("{node} cannot be started from {}: {source}", exe.display())]
     Start {
@@ -85,6 +89,10 @@ pub(super) struct Live {
     present: BTreeSet<Txid>,
     /// The mempool has something that the nodes have not looked at.
     look_due: bool,
+    /// Nodes whose messages wait, theirs and those for them.
+    silent: BTreeSet<usize>,
+    /// Directions in which this world carries the messages.
+    diverted: BTreeSet<(usize, usize)>,
 }
 
 /// A node's process, and what it has told that is not in the books yet.
@@ -115,7 +123,7 @@ struct Way {
 impl Live {
     /// No nodes yet, on this Core.
     pub fn new(core_url: String, core_cookie: PathBuf) -> Result<Self, LiveError> {
-        let exe = binary()?;
+        let exe = binary::find()?;
         let io = |source| LiveError::Start { node: "a node".into(), exe: exe.clone(), source };
         let folder = tempfile::Builder::new().prefix("leyden-live-").tempdir().map_err(io)?;
         let (sender, heard) = channel();
@@ -132,6 +140,8 @@ impl Live {
             known: BTreeMap::new(),
             present: BTreeSet::new(),
             look_due: false,
+            silent: BTreeSet::new(),
+            diverted: BTreeSet::new(),
         })
     }
 
@@ -186,7 +196,23 @@ impl Live {
         if let Some(mut process) = self.nodes[node].process.take() {
             process.kill();
         }
+        // It tells no more of how its connections ended.
+        let peers: Vec<usize> =
+            self.wires.keys().filter(|(from, _)| *from == node).map(|way| way.1).collect();
+        for peer in peers {
+            let begun = self.wires.entry((peer, node)).or_default().begun;
+            let way = self.wires.entry((node, peer)).or_default();
+            way.begun = way.begun.max(begun);
+            way.ended = way.begun;
+            way.under_way.clear();
+            self.wires.entry((peer, node)).or_default().under_way.clear();
+        }
         self.wanted.retain(|(a, b)| *a != node && *b != node);
+    }
+
+    /// Whether the node takes commands.
+    pub fn is_ready(&self, node: usize) -> bool {
+        self.nodes[node].ready
     }
 
     /// Tells every running process.
@@ -206,6 +232,15 @@ impl Live {
     pub fn surround(&mut self, node: usize, now: Timestamp, feerate: FeeratePerKw) {
         self.order(node, Order::Clock(now.get()));
         self.order(node, Order::Feerate(feerate.get()));
+        let diverted = self.diverted.iter().filter(|(from, _)| *from == node).map(|(_, to)| *to);
+        for to in diverted.collect::<Vec<_>>() {
+            self.order(node, Order::Divert(self.nodes[to].plan.id));
+        }
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            if self.silent.contains(&other) || self.silent.contains(&node) {
+                self.order(node, Order::Deaf(self.nodes[other].plan.id, true));
+            }
+        }
     }
 
     /// A command of the owner's, through the control port. The turn that it was comes in the books with the next drain.
@@ -227,7 +262,8 @@ impl Live {
         let id = self.nodes[b].plan.id;
         let address = self.nodes[b].process.as_ref().and_then(|process| process.listen);
         let Some(address) = address else { return Ok(()) };
-        self.with_client(a, |client| client.connect_peer(id, &address.to_string()))
+        self.order(a, Order::Dial(id, address.to_string()));
+        Ok(())
     }
 
     /// Breaks their connection.
@@ -251,6 +287,49 @@ impl Live {
         call(client).map_err(|error| LiveError::Control { node: name, error: error.to_string() })
     }
 
+    /// Whether messages of and for this node wait, until told otherwise.
+    pub fn hush(&mut self, node: usize, silent: bool) {
+        if silent {
+            self.silent.insert(node);
+        } else {
+            self.silent.remove(&node);
+        }
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            let waits = silent || self.silent.contains(&other);
+            let (id, other_id) = (self.nodes[node].plan.id, self.nodes[other].plan.id);
+            self.order(node, Order::Deaf(other_id, waits));
+            self.order(other, Order::Deaf(id, waits));
+        }
+    }
+
+    /// From now on this world carries the messages in this direction.
+    pub fn divert(&mut self, from: usize, to: usize) {
+        if self.diverted.insert((from, to)) {
+            self.order(from, Order::Divert(self.nodes[to].plan.id));
+        }
+    }
+
+    /// Whether it does.
+    pub fn is_diverted(&self, from: usize, to: usize) -> bool {
+        self.diverted.contains(&(from, to))
+    }
+
+    /// Gives a message that this world carried to its sender, to be sent at last.
+    pub fn inject(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+        let peer = self.nodes[to].plan.id;
+        self.set_out(from, to, &bytes);
+        self.order(from, Order::Inject(peer, bytes));
+    }
+
+    /// A message is on its way, unless its connection is gone.
+    fn set_out(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        let received = self.wires.entry((to, from)).or_default().ended;
+        let way = self.wires.entry((from, to)).or_default();
+        if way.begun > way.ended && way.begun > received {
+            way.under_way.push_back((way.begun, bytes.to_vec()));
+        }
+    }
+
     /// A transaction that nodes may name.
     pub fn learn(&mut self, tx: &Transaction) {
         self.known.entry(tx.compute_txid()).or_insert_with(|| tx.clone());
@@ -261,9 +340,9 @@ impl Live {
         self.look_due = true;
     }
 
-    /// Where the nodes' logs are.
-    pub fn logs(&self) -> Vec<(String, PathBuf)> {
-        self.nodes.iter().map(|member| (member.plan.name.clone(), member.plan.log())).collect()
+    /// Where the nodes' folders and logs are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Waits for something to be told.
@@ -293,21 +372,6 @@ impl Live {
         }
         Ok(())
     }
-}
-
-/// The lab build of the node: named by the environment, or beside the program that runs.
-fn binary() -> Result<PathBuf, LiveError> {
-    const NAME: &str = "leyden-node-lab";
-    if let Some(named) = std::env::var_os("LEYDEN_NODE_LAB") {
-        let named = PathBuf::from(named);
-        return if named.is_file() { Ok(named) } else { Err(LiveError::NoBinary(named)) };
-    }
-    let exe = std::env::current_exe().unwrap_or_default();
-    let folder = exe.parent().map(Path::to_path_buf).unwrap_or_default();
-    // A test runs from `deps`, one folder deeper.
-    let candidates = [folder.join(NAME), folder.join("..").join(NAME)];
-    let found = candidates.iter().find(|path| path.is_file()).cloned();
-    found.ok_or_else(|| LiveError::NoBinary(folder.join(NAME)))
 }
 
 fn pair(a: usize, b: usize) -> (usize, usize) {

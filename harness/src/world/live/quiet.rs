@@ -34,7 +34,8 @@ impl Live {
             }
             self.wires.iter().filter(|((from, _), _)| *from == node).find_map(|((_, to), way)| {
                 let other = &self.nodes[*to].plan.name;
-                if !way.under_way.is_empty() {
+                let waits = self.silent.contains(&node) || self.silent.contains(to);
+                if !way.under_way.is_empty() && !waits {
                     return Some(format!(
                         "{} messages are on their way from {name} to {other}",
                         way.under_way.len()

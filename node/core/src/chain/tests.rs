@@ -1,5 +1,5 @@
 //! The wallet: determinism, reservations, reorganisations, records.
-use super::{wallet_scripts, FundingError, Wallet};
+use super::{wallet_scripts, watch_only_descriptors, FundingError, Wallet};
 use crate::ids::ChannelId;
 use crate::keys::NodeSeed;
 use crate::units::{BlockHeight, FeeratePerKw, Sat, Timestamp};
@@ -160,6 +160,22 @@ fn a_coin_that_another_transaction_waits_with_is_left_alone() {
     let (small, _) = fund(&mut wallet, 50_000).unwrap();
     assert_ne!(small.input[0].previous_output, used[0]);
     assert!(fund(&mut wallet, 70_000).is_err());
+}
+
+#[test]
+fn the_exported_descriptors_give_the_wallets_scripts_and_no_secret() {
+    use bdk_wallet::descriptor::ExtendedDescriptor;
+    let scripts = wallet_scripts(&seed(), 2);
+    for (keychain, text) in watch_only_descriptors(&seed()).iter().enumerate() {
+        assert!(text.starts_with("wpkh([") && text.contains("/84'/1'/0']tpub"), "{text}");
+        assert!(text.contains(&format!("/{keychain}/*)#")) && !text.contains("prv"), "{text}");
+        // Parsing checks the checksum.
+        let descriptor: ExtendedDescriptor = text.parse().unwrap();
+        for index in 0..2 {
+            let script = descriptor.at_derivation_index(index).unwrap().script_pubkey();
+            assert_eq!(script, scripts[keychain * 2 + index as usize]);
+        }
+    }
 }
 
 #[test]

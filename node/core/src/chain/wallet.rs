@@ -272,7 +272,7 @@ pub fn wallet_scripts(seed: &NodeSeed, count: u32) -> Vec<ScriptBuf> {
     scripts
 }
 
-/// Both keychains as descriptors with their checksums, external first: `wpkh([fingerprint/84h/1h/0h]tpub…/0/*)`. They show
+/// Both keychains as descriptors with their checksums, external first: `wpkh([fingerprint/84'/1'/0']tpub…/0/*)#…`. They show
 /// all coins and sign for none.
 pub fn watch_only_descriptors(seed: &NodeSeed) -> [String; 2] {
     descriptors(&master_key(seed)).map(|keychain| {

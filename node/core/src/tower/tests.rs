@@ -334,7 +334,7 @@ impl World {
 
     fn state_with(&self, htlcs: u64, to_holder: Msat) -> Commitment {
         let htlc = |id: u64| HtlcTerms {
-            direction: if id % 2 == 0 { Direction::Offered } else { Direction::Received },
+            direction: if id.is_multiple_of(2) { Direction::Offered } else { Direction::Received },
             id,
             amount: Msat::new(10_000_000 + id * 1000),
             payment_hash: PaymentHash([(id % 255) as u8 + 1; 32]),

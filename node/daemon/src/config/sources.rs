@@ -52,6 +52,18 @@ impl RunArgs {
     }
 }
 
+/// What stands below the flags in the help.
+const AFTER_HELP: &str = "\
+Each setting can also stand in leyden.toml in the node's folder, without its dashes (listen = \"none\"), or in the environment.
+A flag wins over the environment, that over the file, that over the default. What is not allowed is refused at the start.
+Secrets are no flags, since every user of a machine sees those: LEYDEN_PASSPHRASE (or --passphrase-file) locks the seed,
+LEYDEN_CORE_PASSWORD goes with --core-user.
+
+A node beside a Core of its own, for nobody else:
+  leyden-node run --core-cookie-file ~/.bitcoin/regtest/.cookie
+A second one on the same machine, with the first as its peer:
+  leyden-node run --folder ~/.leyden2 --listen none --control 127.0.0.1:9737 --connect <node id>@127.0.0.1:9735";
+
 /// The flags of a tower: the settings that say something to one.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct TowerArgs(RunArgs);
@@ -126,7 +138,7 @@ fn augment(command: Command, which: fn(&Setting) -> bool) -> Command {
 
 impl clap::Args for RunArgs {
     fn augment_args(command: Command) -> Command {
-        augment(command, Setting::is_for_node)
+        augment(command.after_help(AFTER_HELP), Setting::is_for_node)
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -184,6 +184,34 @@ fn every_flag_is_parsed_and_its_help_says_it_all() {
 }
 
 #[test]
+fn the_flags_fit_into_a_derived_command() {
+    #[derive(clap::Parser)]
+    enum Program {
+        Run(RunArgs),
+        Cli {
+            #[command(flatten)]
+            settings: RunArgs,
+            method: String,
+        },
+    }
+    let parse =
+        |line: &[&str]| <Program as clap::Parser>::try_parse_from(line).map_err(|error| error.to_string());
+    let expected = RunArgs::default().with("listen", "none");
+    match parse(&["leyden-node", "run", "--listen", "none"]) {
+        Ok(Program::Run(args)) => assert_eq!(args, expected),
+        Ok(Program::Cli { .. }) => panic!("another command"),
+        Err(error) => panic!("{error}"),
+    }
+    match parse(&["leyden-node", "cli", "--listen", "none", "getinfo"]) {
+        Ok(Program::Cli { settings, method }) => {
+            assert_eq!((settings, method.as_str()), (expected, "getinfo"))
+        }
+        Ok(Program::Run(_)) => panic!("another command"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
 fn names_are_unique_and_only_lists_may_repeat() {
     let names: std::collections::BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
     assert_eq!(names.len(), SETTINGS.len());

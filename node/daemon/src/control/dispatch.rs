@@ -7,14 +7,20 @@ use super::rpc::{RpcError, INVALID_PARAMS, NOT_CONNECTED, REFUSED};
 use super::{methods, shapes, Backend, DecodedInvoice};
 use bitcoin::Network;
 use leyden_core::channel::OpenRequest;
+use leyden_core::ids::NodeId;
 use leyden_core::node::{Command, CommandError};
 use leyden_core::payment::invoice::Invoice;
 use leyden_core::units::{FeeratePerKw, Msat};
 use serde_json::{json, Value};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// The least that `pay` allows in fees when it is not told.
 const LEAST_MAX_FEE: Msat = Msat::new(5_000);
+
+/// How long a peer that finished BOLT 8 may take for its `init`.
+const INIT_TIME: Duration = Duration::from_secs(10);
 
 /// All that a call can reach.
 pub(super) struct Ports {
@@ -31,10 +37,7 @@ impl Ports {
         match call {
             Call::GetInfo {} => Ok(self.backend.info().await.write()),
             Call::ListPeers {} => Ok(json!({ "peers": self.backend.info().await.peers.write() })),
-            Call::Connect { peer, address } => {
-                let done = self.backend.connect(peer, address).await;
-                done.map(|()| json!({})).map_err(|error| RpcError::new(NOT_CONNECTED, error.0))
-            }
+            Call::Connect { peer, address } => self.connect(peer, address).await,
             Call::Disconnect { peer } => {
                 self.backend.disconnect(peer).await.map(|()| json!({})).map_err(refused)
             }
@@ -88,6 +91,28 @@ impl Ports {
             Call::ListPayments {} => self.command(Command::ListPayments).await,
             Call::GetBalances {} => self.command(Command::Balances).await,
         }
+    }
+
+    /// Done when the peer is of use: a caller's next command may be about it.
+    async fn connect(&self, peer: NodeId, address: String) -> Answer {
+        let not_connected = |text| RpcError::new(NOT_CONNECTED, text);
+        let mut news = self.history.watch();
+        self.backend.connect(peer, address).await.map_err(|error| not_connected(error.0))?;
+        let ready = async {
+            loop {
+                news.mark_unchanged();
+                let peers = self.backend.info().await.peers;
+                match peers.iter().find(|known| known.node_id == peer) {
+                    Some(known) if known.ready => return Ok(json!({})),
+                    Some(_) => {}
+                    None => return Err(not_connected("the peer hung up before `init`".to_owned())),
+                }
+                // Each notice may be the one that says so; the sender lives as long as this server.
+                let _ = news.changed().await;
+            }
+        };
+        let late = |_| Err(not_connected("the peer does not send `init`".to_owned()));
+        timeout(INIT_TIME, ready).await.unwrap_or_else(late)
     }
 
     async fn command(&self, command: Command) -> Answer {

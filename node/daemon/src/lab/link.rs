@@ -5,8 +5,10 @@ use crate::chain::Look;
 use crate::owner::Input;
 use crate::trace::{Begin, Order, Seen, Told, TraceError, TurnTrace, Wire};
 use leyden_core::channel::{Env, Mutant};
+use leyden_core::ids::NodeId;
 use leyden_core::node::Turn;
 use leyden_core::units::{FeeratePerKw, Timestamp};
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -20,6 +22,11 @@ pub struct Lab {
     clock: Option<Timestamp>,
     feerate: Option<FeeratePerKw>,
     mutant: Option<Mutant>,
+    paused: bool,
+    deaf: BTreeSet<NodeId>,
+    diverted: BTreeSet<NodeId>,
+    /// What waits, in order.
+    held: VecDeque<Input>,
 }
 
 impl Lab {
@@ -38,7 +45,17 @@ impl Lab {
                 }
             }
         })?;
-        let lab = Self { told: told.clone(), noted: Vec::new(), clock: None, feerate: None, mutant: None };
+        let lab = Self {
+            told: told.clone(),
+            noted: Vec::new(),
+            clock: None,
+            feerate: None,
+            mutant: None,
+            paused: false,
+            deaf: BTreeSet::new(),
+            diverted: BTreeSet::new(),
+            held: VecDeque::new(),
+        };
         Ok((lab, begin, told, stream))
     }
 
@@ -47,13 +64,26 @@ impl Lab {
         mut stream: UnixStream,
         inbox: tokio::sync::mpsc::Sender<Input>,
         looks: mpsc::Sender<Look>,
+        dial: impl Fn(NodeId, String) + Send + 'static,
     ) -> io::Result<()> {
         std::thread::Builder::new().name("lab orders".into()).spawn(move || {
             while let Ok(Some((number, order))) = Wire::read::<(u64, Order)>(&mut stream) {
                 let input = match order {
                     Order::Clock(micros) => Input::Lab(Nudge::Clock(Timestamp::new(micros))),
                     Order::Feerate(feerate) => Input::Lab(Nudge::Feerate(FeeratePerKw::new(feerate))),
+                    Order::Pause => Input::Lab(Nudge::Pause(true)),
+                    Order::Deaf(peer, deaf) => Input::Lab(Nudge::Deaf(peer, deaf)),
+                    Order::Divert(peer) => Input::Lab(Nudge::Divert(peer)),
+                    Order::Inject(peer, bytes) => Input::Lab(Nudge::Inject(peer, bytes)),
+                    Order::Run => Input::Lab(Nudge::Pause(false)),
                     Order::Plant(name) => Input::Lab(Nudge::Plant(name.parse().ok())),
+                    Order::Dial(peer, address) => {
+                        dial(peer, address);
+                        if inbox.blocking_send(Input::Lab(Nudge::Obeyed(number))).is_err() {
+                            break;
+                        }
+                        continue;
+                    }
                     Order::Look => {
                         let _ = looks.send(Look::AndTell(number));
                         continue;
@@ -75,9 +105,49 @@ impl Lab {
         match nudge {
             Nudge::Clock(now) => self.clock = Some(now),
             Nudge::Feerate(feerate) => self.feerate = Some(feerate),
+            Nudge::Pause(paused) => self.paused = paused,
+            Nudge::Deaf(peer, true) => drop(self.deaf.insert(peer)),
+            Nudge::Deaf(peer, false) => drop(self.deaf.remove(&peer)),
+            Nudge::Divert(peer) => drop(self.diverted.insert(peer)),
+            // The owner sends it.
+            Nudge::Inject(..) => {}
             Nudge::Plant(mutant) => self.mutant = mutant,
             Nudge::Obeyed(number) => self.noted.push(Told::Obeyed(number)),
         }
+    }
+
+    /// Whether nothing is signed now.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Whether this has to wait now.
+    fn waits(&self, input: &Input) -> bool {
+        match input {
+            Input::Command { .. } | Input::CaughtUp | Input::Lab(_) | Input::Stop => false,
+            Input::Message { peer, .. } => self.paused || self.deaf.contains(peer),
+            _ => self.paused,
+        }
+    }
+
+    /// Keeps back what has to wait; the rest comes back.
+    pub fn hold(&mut self, input: Input) -> Option<Input> {
+        if !self.waits(&input) {
+            return Some(input);
+        }
+        self.held.push_back(input);
+        None
+    }
+
+    /// The next of what waited and need not any more.
+    pub fn release(&mut self) -> Option<Input> {
+        let place = self.held.iter().position(|input| !self.waits(input))?;
+        self.held.remove(place)
+    }
+
+    /// Whether what goes to this peer is only told.
+    pub fn diverts(&self, peer: &NodeId) -> bool {
+        self.diverted.contains(peer)
     }
 
     /// What the node is told of its surroundings.

@@ -6,15 +6,24 @@ mod link;
 pub use link::Lab;
 
 use leyden_core::channel::Mutant;
+use leyden_core::ids::NodeId;
 use leyden_core::units::{FeeratePerKw, Timestamp};
 
 /// What a harness changes in the owner's surroundings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Nudge {
     /// It is this time now, and stays so.
     Clock(Timestamp),
     /// The chain asks this, whatever Core says.
     Feerate(FeeratePerKw),
+    /// Whether all but commands waits.
+    Pause(bool),
+    /// Whether messages of this peer wait.
+    Deaf(NodeId, bool),
+    /// What goes to this peer is only told.
+    Divert(NodeId),
+    /// These bytes go to this peer.
+    Inject(NodeId, Vec<u8>),
     /// The bug to carry.
     Plant(Option<Mutant>),
     /// All orders up to this number are carried out.

@@ -129,7 +129,7 @@ fn the_file_is_the_owners_alone_and_leaves_no_draft() {
     SeedFile::create(&home.folder, None, None).expect("a seed");
     assert_eq!(fs::metadata(home.file()).expect("a file").mode() & 0o777, 0o600);
     assert_eq!(fs::metadata(&home.folder).expect("a folder").mode() & 0o777, 0o700);
-    assert_eq!(fs::read_dir(&home.folder).expect("a folder").count(), 1);
+    assert_eq!(fs::read_dir(&home.folder).expect("a folder").count(), 2, "the seed and the lock");
 }
 
 #[test]
@@ -164,7 +164,7 @@ impl Home {
     fn write_locked(&self) {
         let cheap = Cost { memory_kib: 8, passes: 1 };
         let locked = Locked::lock(&ENTROPY, &Secret::new("correct horse"), cheap).expect("a lock");
-        prepare(&self.folder).expect("a folder");
+        crate::store::folder::prepare(&self.folder).expect("a folder");
         write_new(&self.folder, FILE, &encode(&Content::Locked(locked))).expect("a file");
     }
 }

@@ -36,9 +36,9 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
         /// Whose it is.
-        found: NodeId,
+        found: Box<NodeId>,
         /// Who wants it.
-        wanted: NodeId,
+        wanted: Box<NodeId>,
     },
     /// A tower's, where a node's is wanted, or the other way round.
     #[error("{path} belongs to {found}, not to {wanted}: each needs a folder of its own")]
@@ -71,7 +71,7 @@ pub enum StoreError {
         known: i64,
     },
     /// The file's own structure is broken.
-    #[error("{path} is damaged ({what}): do not start from an old copy, an outdated channel state loses money; check the disk, and restore the newest backup only as the manual says")]
+    #[error("{path} is damaged ({what}): check the disk; do not put an older copy in its place, an outdated channel state loses money")]
     Damaged {
         /// Which file.
         path: PathBuf,

@@ -71,7 +71,7 @@ fn the_last_300_blocks_are_kept_and_a_new_branch_replaces_the_old_one() {
 fn another_node_or_network_is_refused() {
     let home = Home::created();
     let other = Store::open(&home.folder, node(2), Network::Regtest).err();
-    assert!(matches!(other, Some(StoreError::OtherNode { found, .. }) if found == node(1)), "{other:?}");
+    assert!(matches!(&other, Some(StoreError::OtherNode { found, .. }) if **found == node(1)), "{other:?}");
     let other = Store::open(&home.folder, node(1), Network::Signet).err();
     assert!(
         matches!(&other, Some(StoreError::OtherNetwork { found, .. }) if found == "regtest"),

@@ -118,7 +118,9 @@ impl Desk {
             }
             Input::Feerate(feerate) => {
                 self.standing.feerate = feerate;
-                // It comes after the blocks: the chain is caught up with.
+            }
+            Input::CaughtUp => {
+                self.standing.synced = true;
                 if std::mem::take(&mut self.restarted) {
                     let env = self.env(self.keeper.tower.tip());
                     round.note(self.keeper.tower.broadcast_again(&env));

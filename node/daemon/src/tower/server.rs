@@ -68,7 +68,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
 
     let (inbox, inputs) = mpsc::channel(INBOX);
     let feerate = settings.fallback_feerate;
-    let (standing, stands) = watch::channel(Standing { height, hash: Some(hash), feerate });
+    let (standing, stands) = watch::channel(Standing { height, hash: Some(hash), synced: false, feerate });
     let peers = Peers::new(settings.seed.node_secret(), inbox.clone());
     let listen = |source| RunError::Listen { address: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
@@ -173,7 +173,7 @@ impl Backend for Handle {
             network: self.network,
             height: standing.height,
             block_hash: standing.hash.unwrap_or_else(|| bitcoin::hashes::Hash::all_zeros()),
-            synced: standing.hash.is_some(),
+            synced: standing.synced && standing.hash.is_some(),
             feerate: standing.feerate,
             peers: clients.collect(),
             listening: vec![self.listening.to_string()],

@@ -4,7 +4,7 @@ use crate::fake::{Asked, World};
 use crate::samples;
 use leyden_core::channel::OpenRequest;
 use leyden_core::ids::ChannelId;
-use leyden_core::node::{Command, CommandError, ForwardPolicy, KnownChannel, Reply};
+use leyden_core::node::{Command, CommandError, ForwardPolicy, KnownChannel, Notice, Reply};
 use leyden_core::tx::ChannelType;
 use leyden_core::units::{FeeratePerKw, Msat, Sat};
 use leyden_node::control::client::ClientError;
@@ -50,6 +50,8 @@ fn a_refusal_keeps_the_nodes_own_words() {
 #[test]
 fn every_method_takes_its_example_by_name_and_by_position() {
     let world = World::new();
+    let generator = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+    world.fake.info.lock().unwrap().peers[0].node_id = generator.parse().expect("a node id");
     for method in METHODS {
         let example = method.example.replace("lnbcrt1...", samples::INVOICE);
         let named: Value = serde_json::from_str(&example).expect("the example is JSON");
@@ -76,7 +78,7 @@ fn what_is_left_out_is_what_the_table_says() {
             other => panic!("{method} asked {other:?}"),
         }
     };
-    let feerate = world.fake.info.feerate;
+    let feerate = world.fake.info().feerate;
     let open = |commitment_feerate| {
         Command::Open(OpenRequest {
             peer,
@@ -119,8 +121,8 @@ fn what_is_left_out_is_what_the_table_says() {
 fn the_typed_methods_give_what_the_node_has() {
     let world = World::new();
     let mut client = world.client();
-    assert_eq!(client.getinfo().expect("an answer"), world.fake.info);
-    assert_eq!(client.listpeers().expect("an answer"), world.fake.info.peers);
+    assert_eq!(client.getinfo().expect("an answer"), world.fake.info());
+    assert_eq!(client.listpeers().expect("an answer"), world.fake.info().peers);
 
     let [_, Reply::Address(script), ..] = &samples::replies()[..] else { panic!("the second is an address") };
     world.fake.will_answer(Ok(Reply::Address(script.clone())));
@@ -153,6 +155,23 @@ fn peers_are_connected_and_disconnected() {
 }
 
 #[test]
+fn connect_is_done_when_the_peer_sent_its_init() {
+    let world = World::new();
+    // The fake's third is connected, and not ready yet.
+    let (mut client, peer) = (world.client(), samples::node(3));
+    std::thread::scope(|scope| {
+        let connecting = scope.spawn(|| client.connect_peer(peer, "127.0.0.1:9735"));
+        // News of others end nothing.
+        world.fake.tell(1, Notice::PeerReady { peer: samples::node(2) });
+        world.fake.info.lock().unwrap().peers[1].ready = true;
+        world.fake.tell(2, Notice::PeerReady { peer });
+        connecting.join().expect("no panic").expect("connected");
+    });
+    let error = world.client().connect_peer(samples::node(9), "127.0.0.1:9735").expect_err("it hung up");
+    assert!(matches!(error, ClientError::Rpc(error) if error.code == NOT_CONNECTED));
+}
+
+#[test]
 fn a_wrong_parameter_is_named() {
     let world = World::new();
     let peer = samples::node(2).to_string();
@@ -181,6 +200,24 @@ fn a_wrong_parameter_is_named() {
         let answer = ask(&world, method, &parameters);
         assert_eq!(answer["error"]["code"], INVALID_PARAMS, "{method} {parameters}: {answer}");
         assert_eq!(answer["error"]["data"]["parameter"], wrong, "{method} {parameters}: {answer}");
+    }
+    assert_eq!(world.fake.take_asked(), []);
+}
+
+#[test]
+fn no_parameter_of_the_table_is_passed_over() {
+    let world = World::new();
+    for method in METHODS {
+        for parameter in method.parameters {
+            let example = method.example.replace("lnbcrt1...", samples::INVOICE);
+            let mut parameters: Value = serde_json::from_str(&example).expect("the example is JSON");
+            // Of no type that any parameter has.
+            parameters[parameter.name] = json!([[]]);
+            let answer = ask(&world, method.name, &parameters);
+            assert_eq!(answer["error"]["code"], INVALID_PARAMS, "{} {}", method.name, parameter.name);
+            let wrong = answer["error"]["data"]["parameter"].as_str().unwrap_or_default();
+            assert!(wrong.starts_with(parameter.name), "{}: {wrong}", parameter.name);
+        }
     }
     assert_eq!(world.fake.take_asked(), []);
 }

@@ -4,13 +4,14 @@ use crate::fake::{Asked, World};
 use crate::samples;
 use bitcoin::hashes::Hash;
 use bitcoin::{ScriptBuf, WPubkeyHash};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use leyden_core::channel::OpenRequest;
 use leyden_core::ids::{ChannelId, PaymentHash, Preimage, ShortChannelId};
 use leyden_core::node::{BalanceInfo, Command, CommandError, Notice, Reply};
 use leyden_core::tx::ChannelType;
 use leyden_core::units::{FeeratePerKw, Msat, Sat};
 use leyden_node::cli::{run_into, CliArgs};
+use leyden_node::control::METHODS;
 use std::io::Write;
 use std::path::Path;
 
@@ -229,6 +230,20 @@ fn a_wrong_line_is_told_before_any_node_is_asked() {
         let error = Line::try_parse_from(words).map(drop).expect_err(&line);
         assert_eq!(error.exit_code(), 2, "{line}");
     }
+}
+
+#[test]
+fn every_method_is_a_verb_with_a_help_text() {
+    let mut line = Line::command();
+    line.build();
+    for method in METHODS {
+        let verb = line.find_subcommand(method.name).unwrap_or_else(|| panic!("no verb {}", method.name));
+        assert!(verb.get_about().is_some());
+        for argument in verb.get_arguments() {
+            assert!(argument.get_help().is_some(), "{} {}", method.name, argument.get_id());
+        }
+    }
+    line.debug_assert();
 }
 
 #[test]

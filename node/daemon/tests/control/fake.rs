@@ -27,7 +27,7 @@ pub enum Asked {
 }
 
 pub struct Fake {
-    pub info: Info,
+    pub info: Mutex<Info>,
     replies: Mutex<VecDeque<Result<Reply, CommandError>>>,
     asked: Mutex<Vec<Asked>>,
     consequences: Mutex<Vec<Notice>>,
@@ -42,7 +42,7 @@ pub struct Fake {
 impl Fake {
     fn new() -> Self {
         Self {
-            info: info(),
+            info: Mutex::new(info()),
             replies: Mutex::default(),
             asked: Mutex::default(),
             consequences: Mutex::default(),
@@ -52,6 +52,10 @@ impl Fake {
             inside: Arc::default(),
             most_inside: Arc::default(),
         }
+    }
+
+    pub fn info(&self) -> Info {
+        self.info.lock().unwrap().clone()
     }
 
     /// The next command's answer; `Done` for every one without.
@@ -107,7 +111,7 @@ impl Backend for Fake {
     }
 
     fn info(&self) -> BoxFuture<Info> {
-        let info = self.info.clone();
+        let info = self.info();
         Box::pin(async { info })
     }
 

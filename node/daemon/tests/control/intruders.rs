@@ -2,10 +2,10 @@
 
 use crate::fake::{read_all, World};
 use leyden_node::control::Limits;
-use std::io::Write;
+use std::io::{Error, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CALL: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "getbalances"}"#;
 
@@ -81,20 +81,42 @@ fn who_sends_too_slowly_is_cut_off() {
     let silent = "".to_owned();
     let half_header = world.head("POST /");
     let half_body = format!("{}Content-Length: 100\r\n\r\n{{", world.head("POST /"));
-    for (sent, expected) in [(silent, ""), (half_header, ""), (half_body, "HTTP/1.1 408 ")] {
+    for (sent, expected) in [(silent, None), (half_header, None), (half_body, Some("HTTP/1.1 408 "))] {
         let mut stream = world.socket();
         stream.write_all(sent.as_bytes()).expect("sent");
         // The other side ends it; we only wait.
         let answer = read_all(&mut stream);
-        assert!(answer.starts_with(expected), "{sent:?}: {answer}");
+        match expected {
+            Some(expected) => assert!(answer.starts_with(expected), "{sent:?}: {answer}"),
+            None => assert_eq!(answer, "", "{sent:?}"),
+        }
     }
-    // Byte by byte is no way around it.
+}
+
+#[test]
+fn byte_by_byte_is_no_way_around_the_clock() {
+    let world = World::with(Limits { header_time: SHORT, ..Limits::default() });
     let mut stream = world.socket();
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while stream.write_all(b"a").is_ok() {
-        assert!(std::time::Instant::now() < deadline, "a slow header goes on for ever");
-        std::thread::yield_now();
+    stream.set_read_timeout(Some(SHORT / 10)).expect("a socket");
+    // Each byte comes well within the time that a header has.
+    let begun = Instant::now();
+    let waits = |error: &Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    while stream.write_all(b"a").is_ok() && stream.read(&mut [0; 512]).is_err_and(|error| waits(&error)) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "a slow header goes on for ever");
     }
+    still_answers(&world);
+}
+
+#[test]
+fn a_client_whose_idle_connection_was_ended_makes_a_new_one() {
+    let world = World::with(Limits { header_time: SHORT, ..Limits::default() });
+    let mut client = world.client();
+    client.getinfo().expect("an answer");
+    // Others that came later are ended by now, one after the other: so is the client's.
+    for _ in 0..2 {
+        assert_eq!(read_all(&mut world.socket()), "");
+    }
+    client.getinfo().expect("an answer, over a new connection");
 }
 
 #[test]
