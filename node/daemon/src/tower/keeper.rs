@@ -54,6 +54,7 @@ struct Round {
 /// Something for a client.
 enum Said {
     Message(Vec<u8>),
+    Ack(JusticeAck),
     HangUp,
 }
 
@@ -178,14 +179,10 @@ impl Desk {
         let taken = self.keeper.tower.take(client, justice);
         let verdict = Verdict::of(&taken);
         match taken {
-            Ok(save) => {
-                tracing::debug!(%client, %locator, part, "a box is taken");
-                round.save.records.extend(save.records);
-            }
+            Ok(save) => round.save.records.extend(save.records),
             Err(refused) => tracing::info!(%client, %refused, "a box is not taken"),
         }
-        let ack = TowerMessage::Ack(JusticeAck { locator, part, verdict });
-        round.said.push((client, connection, Said::Message(ack.encode())));
+        round.said.push((client, connection, Said::Ack(JusticeAck { locator, part, verdict })));
     }
 
     fn env(&self, height: BlockHeight) -> Env {
@@ -199,6 +196,11 @@ impl Desk {
         for (client, connection, said) in round.said {
             match said {
                 Said::Message(bytes) => self.keeper.peers.send(&client, connection, bytes),
+                Said::Ack(ack) => {
+                    let JusticeAck { locator, part, verdict } = ack;
+                    tracing::debug!(%client, %locator, part, ?verdict, "a box is acknowledged");
+                    self.keeper.peers.send(&client, connection, TowerMessage::Ack(ack).encode());
+                }
                 Said::HangUp => self.keeper.peers.hang_up(&client, connection),
             }
         }
