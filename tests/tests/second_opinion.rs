@@ -158,9 +158,9 @@ impl Blocks {
                     }
                 }
                 let outputs = (0u32..).zip(&tx.output);
-                paid.extend(outputs.map(|(vout, output)| {
-                    (OutPoint::new(txid, vout), output.script_pubkey.clone())
-                }));
+                paid.extend(
+                    outputs.map(|(vout, output)| (OutPoint::new(txid, vout), output.script_pubkey.clone())),
+                );
                 index.transactions.insert(txid, (height, place, tx.clone()));
             }
         }

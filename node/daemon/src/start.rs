@@ -38,7 +38,7 @@ enum What {
     /// Settings as for `run`. Its log says its address, which nodes name with --tower. It holds no money, and can take none.
     Tower(TowerArgs),
     /// Talk to a running node, or to a tower (getinfo, listpeers, stop).
-    Cli(cli::CliArgs),
+    Cli(Box<cli::CliArgs>),
     /// Show the 24 words of the node's seed. Whoever reads them owns the node's money.
     Words(RunArgs),
     /// Make the seed of a new folder from 24 words, read from standard input.
@@ -73,7 +73,7 @@ pub fn main() -> ExitCode {
     let result = match what {
         What::Run(args) => run(&args),
         What::Tower(args) => tower(&args),
-        What::Cli(args) => return cli::run(args),
+        What::Cli(args) => return cli::run(*args),
         What::Words(args) => words(&args),
         What::Restore(args) => restore(&args),
         What::Descriptor(args) => descriptor(&args),

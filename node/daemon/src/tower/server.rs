@@ -108,8 +108,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         result
     })?;
     tokio::spawn(peers.clone().listen(listener));
-    let address = format!("{id}@{listening}");
-    tracing::info!(address, control = %server.address(), "the tower runs");
+    tracing::info!(address = format!("{id}@{listening}"), control = %server.address(), "the tower runs");
 
     tokio::select! {
         () = signals.wait() => tracing::info!("a signal ends the tower"),
@@ -121,9 +120,8 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     peers.disconnect_all();
     server.stop().await;
     stop.stop();
-    drop(looks);
     // The chain's threads may wait for Core a while longer; the process does not.
-    drop((following, watching));
+    drop((looks, following, watching));
     result.map_err(RunError::from)
 }
 
@@ -172,7 +170,7 @@ impl Backend for Handle {
             alias: self.alias.clone(),
             network: self.network,
             height: standing.height,
-            block_hash: standing.hash.unwrap_or_else(|| bitcoin::hashes::Hash::all_zeros()),
+            block_hash: standing.hash.unwrap_or_else(bitcoin::hashes::Hash::all_zeros),
             synced: standing.synced && standing.hash.is_some(),
             feerate: standing.feerate,
             peers: clients.collect(),
