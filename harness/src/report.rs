@@ -50,7 +50,33 @@ fn write(run: &Run, net: &mut Net, folder: &Path) -> io::Result<()> {
     if let Some(core) = net.world.ground().core_folder() {
         copy_folder(&core, &folder.join("core"))?;
     }
+    if let Some(nodes) = net.world.process_folder() {
+        copy_folder(&nodes, &folder.join("nodes"))?;
+        fs::write(folder.join("logs.txt"), merged_logs(&nodes)?)?;
+    }
     Ok(())
+}
+
+/// The nodes' logs as one, by the time at the head of each line. A line without one belongs to the line before.
+fn merged_logs(folder: &Path) -> io::Result<String> {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|kind| kind != "log") {
+            continue;
+        }
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut time = String::new();
+        for line in String::from_utf8_lossy(&fs::read(&path)?).lines() {
+            let head = line.split_whitespace().next().unwrap_or_default();
+            if head.ends_with('Z') && head.contains('T') {
+                head.clone_into(&mut time);
+            }
+            lines.push((time.clone(), format!("{name:>8}  {line}\n")));
+        }
+    }
+    lines.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(lines.into_iter().map(|(_, line)| line).collect())
 }
 
 fn write_records(net: &mut Net, node: usize, folder: &Path) -> io::Result<()> {

@@ -68,6 +68,8 @@ pub enum Cause {
     Check(&'static str),
     /// The settlement differs from its snapshot.
     Snapshot,
+    /// The chain's index gives another settlement than the blocks.
+    Index,
     /// A step of the scenario, or the world that could not go on.
     Expectation,
     /// The core stopped itself: a bug of our own.
@@ -79,6 +81,7 @@ impl fmt::Display for Cause {
         f.pad(match self {
             Cause::Check(check) => check,
             Cause::Snapshot => "snapshot",
+            Cause::Index => "index",
             Cause::Expectation => "expectation",
             Cause::Panic => "panic",
         })

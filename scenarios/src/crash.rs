@@ -38,7 +38,7 @@ const SAVES_OF_A_PAYMENT: u64 = 4;
 fn forwarder_is_killed_at_each_save(net: &mut Net) {
     let ([alice, _, carol, dave], channels) = line(net);
     let mut paid = sat(0);
-    for point in POINTS {
+    for point in [Point::Before, Point::After(0)] {
         for save in 1..=SAVES_OF_A_FORWARD {
             paid = paid.saturating_add(pay_and_kill(net, [alice, dave], carol, save, point));
             channels.iter().for_each(|channel| net.expect_no_htlcs(*channel));

@@ -9,6 +9,7 @@ use bitcoin::{
     Amount, Block, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut,
     Witness,
 };
+use leyden_harness::chain::core_process::PeerPort;
 use leyden_harness::chain::core_rpc::CoreChain;
 use leyden_harness::chain::{Chain, ChainError};
 
@@ -111,7 +112,7 @@ fn a_core_that_dies_in_the_middle_is_a_backend_failure_with_its_log() {
 
 #[test]
 fn the_initial_blocks_arrive_as_if_they_came_one_by_one() {
-    let mut chain = CoreChain::with_initial_blocks().unwrap();
+    let mut chain = CoreChain::with_initial_blocks(PeerPort::Closed).unwrap();
     let blocks = leyden_harness::chain::miner::initial_blocks();
     assert_eq!(chain.tip().hash, blocks.last().unwrap().block_hash());
     assert_eq!(chain.block_at(103).unwrap(), blocks[102]);

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use leyden_harness::provision::{Progress, ProvisionError, Store, Workshop};
+use leyden_harness::provision::{Program, Progress, ProvisionError, Store, Workshop};
 use tempfile::TempDir;
 
 /// The cache folder of a process that is one of several: this same test binary, told to run [`makes_when_told`].
@@ -32,18 +32,18 @@ fn a_killed_build_leaves_nothing_finished_and_the_next_one_clears_up() {
     assert_eq!(killed.next_line(), "making");
     killed.process.kill().unwrap();
     killed.process.wait().unwrap();
-    let store = Store::new(cache.path(), "thing");
+    let store = Store::new(Program::Bitcoind, cache.path(), "thing");
     assert_eq!((store.installed(), abandoned(cache.path())), (None, 1));
 
-    let exe = store.get_or_make(&Progress::on_stderr(), good).unwrap();
+    let exe = store.get_or_make(&Progress::on_stderr(Program::Bitcoind), good).unwrap();
     assert_eq!((store.installed(), abandoned(cache.path())), (Some(exe), 0));
 }
 
 #[test]
 fn a_failed_step_shows_the_end_of_its_log_and_installs_nothing() {
     let cache = TempDir::new().unwrap();
-    let store = Store::new(cache.path(), "thing");
-    let failed = store.get_or_make(&Progress::on_stderr(), |workshop| {
+    let store = Store::new(Program::Bitcoind, cache.path(), "thing");
+    let failed = store.get_or_make(&Progress::on_stderr(Program::Bitcoind), |workshop| {
         workshop.run("boiling", Command::new("sh").args(["-c", "echo the kettle is empty; exit 3"]))?;
         good(workshop)
     });
@@ -56,9 +56,10 @@ fn a_failed_step_shows_the_end_of_its_log_and_installs_nothing() {
 #[test]
 fn something_made_that_is_no_bitcoind_is_not_installed() {
     let cache = TempDir::new().unwrap();
-    let store = Store::new(cache.path(), "thing");
-    let error =
-        store.get_or_make(&Progress::on_stderr(), |workshop| Ok(script(workshop, "echo tea"))).unwrap_err();
+    let store = Store::new(Program::Bitcoind, cache.path(), "thing");
+    let error = store
+        .get_or_make(&Progress::on_stderr(Program::Bitcoind), |workshop| Ok(script(workshop, "echo tea")))
+        .unwrap_err();
     assert!(matches!(error, ProvisionError::NotBitcoind { .. }), "{error}");
     assert_eq!(store.installed(), None);
 }
@@ -67,11 +68,14 @@ fn something_made_that_is_no_bitcoind_is_not_installed() {
 #[test]
 fn makes_when_told() {
     let Some(cache) = std::env::var_os(MAKER) else { return };
-    let made = Store::new(Path::new(&cache), "thing").get_or_make(&Progress::on_stderr(), |workshop| {
-        println!("\n>making");
-        std::io::stdin().read_line(&mut String::new()).unwrap();
-        good(workshop)
-    });
+    let made = Store::new(Program::Bitcoind, Path::new(&cache), "thing").get_or_make(
+        &Progress::on_stderr(Program::Bitcoind),
+        |workshop| {
+            println!("\n>making");
+            std::io::stdin().read_line(&mut String::new()).unwrap();
+            good(workshop)
+        },
+    );
     println!("\n>made {}", made.unwrap().display());
 }
 

@@ -40,20 +40,24 @@ fn a_broken_link_loses_no_payment() {
 }
 
 #[test]
-fn a_killed_node_loses_nothing() {
+fn a_killed_node_loses_no_payment() {
     // Every so many points; the command line has them all.
-    let told = leyden(&["sweep", "pay-a-b-c-d", "--crash", "--only", "1/16"]);
+    let told = leyden(&["sweep", "pay-a-b-c-d", "--crash", "--only", "1/40"]);
     assert_eq!(told.code, 0, "{}{}", told.out, told.err);
-    let again = leyden(&["sweep", "pay-a-b-c-d", "--crash", "--only", "1/16"]);
+    let again = leyden(&["sweep", "pay-a-b-c-d", "--crash", "--only", "1/40"]);
     assert_eq!(told.out, again.out, "two sweeps, one table");
-    let told = leyden(&["sweep", "open-and-close", "--crash", "--only", "1/2"]);
+}
+
+#[test]
+fn a_killed_node_loses_no_channel() {
+    let told = leyden(&["sweep", "open-and-close", "--crash", "--only", "1/3"]);
     assert_eq!(told.code, 0, "{}{}", told.out, told.err);
     assert!(told.out.contains("alice killed at its save 1 "), "{}", told.out);
 }
 
 #[test]
 fn a_killed_victim_punishes_all_the_same() {
-    let told = leyden(&["sweep", "revoked-second-stage-is-taken", "--crash", "--only", "1/40"]);
+    let told = leyden(&["sweep", "revoked-balance-is-taken", "--crash", "--only", "1/12"]);
     assert_eq!(told.code, 0, "{}{}", told.out, told.err);
 }
 

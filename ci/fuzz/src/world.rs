@@ -32,7 +32,7 @@ pub struct World {
     pub links: BTreeMap<(usize, usize), VecDeque<Vec<u8>>>,
     pub history: VecDeque<Vec<u8>>,
     pub invoices: Vec<String>,
-    /// Channels by any name they had.
+    /// Channels by their last names.
     pub channels: BTreeSet<ChannelId>,
     pub names: BTreeSet<ShortChannelId>,
     /// Channels of others that every node was told of.
@@ -238,13 +238,17 @@ impl World {
                     self.chain.gift(script, 10_000_000);
                 }
             }
+            Action::Reply { result: Ok(Reply::Opening { temporary }), .. } => {
+                self.channels.insert(temporary);
+            }
             Action::Reply { .. } => {}
             Action::Notice(Notice::ChannelReady { channel, short_channel_id }) => {
                 self.channels.insert(channel);
                 self.names.insert(short_channel_id);
             }
             Action::Notice(Notice::ChannelNamed { temporary, channel }) => {
-                self.channels.extend([temporary, channel]);
+                self.channels.remove(&temporary);
+                self.channels.insert(channel);
             }
             Action::Notice(Notice::PaymentSent { .. }) => self.paid += 1,
             Action::Notice(_) => {}

@@ -23,6 +23,8 @@ pub const MOCK_TIME: u64 = 2_067_225_600;
 
 /// How long Core may take from its start to "Done loading". It takes 0.15 s; a machine under heavy load takes seconds.
 const START_DEADLINE: Duration = Duration::from_secs(60);
+/// What it says of a port that somebody else has: the one of its RPC, and the one for peers.
+const PORT_TAKEN: [&str; 2] = ["Unable to bind any endpoint for RPC server", "Failed to listen on any port"];
 /// How many ports are tried before giving up.
 const PORT_ATTEMPTS: usize = 8;
 /// Free space that tmpfs must have before it is preferred to the disk, in bytes.
@@ -34,7 +36,7 @@ const TAIL: u64 = 2_000;
 /// returns and bitcoind is killed; a word on the pipe says that the harness is alive and looks after the folder itself.
 /// Signals of the terminal or of a test runner reach the harness, which is what decides. After the fork its own copy of
 /// stdout is closed, so that the reader of bitcoind's log sees the end of it when bitcoind ends.
-const SUPERVISOR: &str = r#"trap '' HUP INT TERM
+pub(super) const SUPERVISOR: &str = r#"trap '' HUP INT TERM
 folder=$1; shift
 "$@" 2>&1 </dev/null &
 core=$!
@@ -102,6 +104,15 @@ pub enum CoreError {
     },
 }
 
+/// Whether Core talks to other programs in the way of the peer-to-peer network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PeerPort {
+    /// It listens to nobody and calls nobody.
+    Closed,
+    /// It listens on 127.0.0.1, which an Electrum server reads blocks from, and calls nobody.
+    Loopback,
+}
+
 /// A bitcoind that was started and is perhaps not ready yet: do something useful, then call [`CoreLaunch::ready`].
 #[derive(Debug)]
 pub struct CoreLaunch {
@@ -123,12 +134,10 @@ impl CoreLaunch {
         for _ in 0..PORT_ATTEMPTS {
             match launch.ready.recv_timeout(START_DEADLINE) {
                 Ok(Startup::Ready) => return Ok(launch.process),
-                Ok(Startup::Ended(output))
-                    if output.contains("Unable to bind any endpoint for RPC server") =>
-                {
-                    let exe = launch.process.exe.clone();
+                Ok(Startup::Ended(output)) if PORT_TAKEN.iter().any(|words| output.contains(words)) => {
+                    let (exe, peers) = (launch.process.exe.clone(), launch.process.peers());
                     drop(launch);
-                    launch = CoreProcess::launch(&exe)?;
+                    launch = CoreProcess::launch(&exe, peers)?;
                 }
                 Ok(Startup::Ended(output)) => {
                     return Err(CoreError::Ended { exe: launch.process.exe.clone(), output });
@@ -152,26 +161,34 @@ pub struct CoreProcess {
     folder: Option<TempDir>,
     path: PathBuf,
     port: u16,
-    /// Keeps other harness processes from choosing the same port between our probe and Core's bind.
-    _port_lock: File,
+    peer_port: Option<u16>,
+    /// Keep other harness processes from choosing the same ports between our probe and Core's bind.
+    _port_locks: Vec<File>,
 }
 
 impl CoreProcess {
     /// Starts Core and waits until it answers.
     pub fn start(exe: &Path) -> Result<Self, CoreError> {
-        Self::launch(exe)?.ready()
+        Self::launch(exe, PeerPort::Closed)?.ready()
     }
 
     /// Starts Core and returns at once.
-    pub fn launch(exe: &Path) -> Result<CoreLaunch, CoreError> {
+    pub fn launch(exe: &Path, peers: PeerPort) -> Result<CoreLaunch, CoreError> {
         let folder = data_folder()?;
         let path = folder.path().to_owned();
         let (port, port_lock) = choose_port()?;
+        let mut port_locks = vec![port_lock];
+        let mut peer_port = None;
+        if peers == PeerPort::Loopback {
+            let (port, port_lock) = choose_port()?;
+            port_locks.push(port_lock);
+            peer_port = Some(port);
+        }
         let mut supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "leyden-core-supervisor"])
             .arg(&path)
             .arg(exe)
-            .args(arguments(&path, port))
+            .args(arguments(&path, port, peer_port))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -182,8 +199,15 @@ impl CoreProcess {
             // Ends with Core at the latest. A failed send means that nobody waits any more.
             std::thread::spawn(move || sender.send(watch_start(output)));
         }
-        let process =
-            Self { exe: exe.to_owned(), supervisor, folder: Some(folder), path, port, _port_lock: port_lock };
+        let process = Self {
+            exe: exe.to_owned(),
+            supervisor,
+            folder: Some(folder),
+            path,
+            port,
+            peer_port,
+            _port_locks: port_locks,
+        };
         Ok(CoreLaunch { process, ready })
     }
 
@@ -197,6 +221,15 @@ impl CoreProcess {
     /// The port of its RPC, on 127.0.0.1.
     pub fn rpc_port(&self) -> u16 {
         self.port
+    }
+
+    /// The port for peers on 127.0.0.1, if it was started with one.
+    pub fn peer_port(&self) -> Option<u16> {
+        self.peer_port
+    }
+
+    fn peers(&self) -> PeerPort {
+        self.peer_port.map_or(PeerPort::Closed, |_| PeerPort::Loopback)
     }
 
     /// Its data folder.
@@ -246,7 +279,7 @@ impl Drop for CoreProcess {
 
 /// Core's command line. Small caches and one script thread, because a regtest chain is tiny and many run at once;
 /// everything that looks for other nodes is off; the mempool's policy is Core's default.
-fn arguments(folder: &Path, port: u16) -> Vec<String> {
+fn arguments(folder: &Path, port: u16, peer_port: Option<u16>) -> Vec<String> {
     let mut arguments: Vec<String> = [
         "-regtest",
         "-server",
@@ -268,12 +301,10 @@ fn arguments(folder: &Path, port: u16) -> Vec<String> {
         // On regtest Core walks over its whole block index and mempool at each change, which no verdict depends on.
         "-checkblockindex=0",
         "-checkmempool=0",
-        "-listen=0",
         "-connect=0",
         "-dnsseed=0",
         "-discover=0",
         "-natpmp=0",
-        "-networkactive=0",
         // Never "initial block download", however old the last block is.
         "-maxtipage=9999999999",
         "-printtoconsole=1",
@@ -281,6 +312,13 @@ fn arguments(folder: &Path, port: u16) -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
+    match peer_port {
+        None => arguments.extend(["-listen=0", "-networkactive=0"].map(str::to_owned)),
+        Some(peers) => {
+            arguments.extend(["-listen=1", "-listenonion=0"].map(str::to_owned));
+            arguments.push(format!("-bind=127.0.0.1:{peers}"));
+        }
+    }
     arguments.push(format!("-mocktime={MOCK_TIME}"));
     arguments.push(format!("-rpcport={port}"));
     arguments.push(format!("-datadir={}", folder.display()));

@@ -8,7 +8,7 @@ use bitcoin::{Amount, Block, BlockHash, OutPoint, ScriptBuf, Transaction, TxOut,
 use serde_json::{json, Value};
 
 use super::core_client::{Call, CoreClient, RpcError};
-use super::core_process::{CoreError, CoreLaunch, CoreProcess, MOCK_TIME};
+use super::core_process::{CoreError, CoreLaunch, CoreProcess, PeerPort, MOCK_TIME};
 use super::miner::initial_blocks;
 use super::{Chain, ChainError, Tip};
 
@@ -53,7 +53,7 @@ enum Mempool {
 impl CoreChain {
     /// Finds or provisions bitcoind, starts one and connects to it: a regtest chain with only the genesis block.
     pub fn start() -> Result<Self, CoreError> {
-        Self::launch().and_then(Self::ready)
+        Self::launch(PeerPort::Closed).and_then(Self::ready)
     }
 
     /// Bytes that Core counts for its mempool.
@@ -67,8 +67,8 @@ impl CoreChain {
 
     /// [`CoreChain::start`] with the miner's initial blocks on it. They are built while Core starts, and handed over in one
     /// exchange.
-    pub fn with_initial_blocks() -> Result<Self, CoreError> {
-        let launch = Self::launch()?;
+    pub fn with_initial_blocks(peers: PeerPort) -> Result<Self, CoreError> {
+        let launch = Self::launch(peers)?;
         let blocks = initial_blocks();
         let mut chain = Self::ready(launch)?;
         chain.connect_all(blocks).map_err(|source| CoreError::InitialBlocks { source })?;
@@ -76,8 +76,8 @@ impl CoreChain {
     }
 
     /// Finds or provisions bitcoind and starts one, without waiting for it: its first 150 ms can be used otherwise.
-    pub fn launch() -> Result<CoreLaunch, CoreError> {
-        CoreProcess::launch(&crate::provision::bitcoind()?)
+    pub fn launch(peers: PeerPort) -> Result<CoreLaunch, CoreError> {
+        CoreProcess::launch(&crate::provision::bitcoind()?, peers)
     }
 
     /// Waits for a started bitcoind and connects to it.

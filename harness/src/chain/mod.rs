@@ -8,6 +8,7 @@ mod consensus;
 pub mod core_client;
 pub mod core_process;
 pub mod core_rpc;
+pub mod electrs;
 pub mod embedded;
 mod filler;
 mod ledger;
@@ -23,6 +24,7 @@ mod template;
 mod truc;
 
 pub use core_rpc::CoreChain;
+pub use electrs::Electrs;
 pub use embedded::EmbeddedChain;
 pub use miner::Miner;
 

@@ -33,6 +33,7 @@ const KEY_WINDOW: usize = 4;
 const WIDE_KEY_WINDOW: usize = 20;
 
 /// Someone who owns coins.
+#[derive(Clone)]
 pub struct Party {
     /// Its name.
     pub name: String,
@@ -41,6 +42,7 @@ pub struct Party {
 }
 
 /// What follows from a node's seed and configuration.
+#[derive(Clone)]
 pub struct NodeParty {
     /// Everything's source.
     pub seed: NodeSeed,
@@ -159,6 +161,16 @@ impl Names {
         let number = self.parties.len() - 1;
         self.watch_wallet(number, SCRIPT_WINDOW);
         number
+    }
+
+    /// The same parties with the same wallets, and nothing else: no channel, no transaction.
+    pub fn forgetful(&self) -> Names {
+        Names { parties: self.parties.clone(), scripts: self.scripts.clone(), ..Names::default() }
+    }
+
+    /// Every script of every party's wallet that is watched.
+    pub fn scripts(&self) -> impl Iterator<Item = &ScriptBuf> {
+        self.scripts.keys()
     }
 
     /// Adds a script to what a party owns.

@@ -1,12 +1,16 @@
 //! The end of a scenario: bring everything to rest on the chain, read the settlement, check it, compare it.
 use super::{ChannelRef, Net, NodeRef};
+use crate::chain::electrs::ElectrsError;
 use crate::checks::replay::Replay;
 use crate::checks::{self, Evidence, Excuse, Pushed};
 use crate::run::Cause;
+use crate::settlement::second::{self, Index};
+use crate::settlement::Settlement;
 use crate::snapshot;
 use crate::transcript::Transcript;
-use leyden_core::node::{Command, Notice};
+use leyden_core::node::{Command, NewBlock, Notice};
 use leyden_core::units::{Msat, Sat};
+use std::sync::Arc;
 
 /// Blocks in which everything must be resolved: the longest delay there is, expiries, and 100 confirmations after each.
 const MOST_BLOCKS: u32 = 6_000;
@@ -193,6 +197,7 @@ impl Net {
             self.noticed = Some(Cause::Check(broken.check));
             panic!("{broken}");
         }
+        self.expect_second_opinion(&evidence.settlement);
         if self.probe.has_variant() {
             return; // it is held against the run without the variant instead
         }
@@ -202,6 +207,41 @@ impl Net {
             self.noticed = Some(Cause::Snapshot);
             panic!("{mismatch}");
         }
+    }
+
+    /// In a live world: what the chain's index says must be what the blocks say.
+    #[track_caller]
+    fn expect_second_opinion(&mut self, by_blocks: &Settlement) {
+        let opinion = self.second_opinion();
+        let Some(by_index) = self.need(opinion) else { return };
+        if let Some(words) = second::difference(by_blocks, &by_index) {
+            self.noticed = Some(Cause::Index);
+            panic!("blocks and index give different settlements: {words}");
+        }
+    }
+
+    /// The settlement from the index of an Electrum server; nothing in a world that has none.
+    ///
+    /// # Errors
+    /// If the server cannot be started or asked.
+    pub fn second_opinion(&mut self) -> Result<Option<Settlement>, ElectrsError> {
+        let index = self.world.ground().index()?;
+        index.map(|mut index| self.second_opinion_of(&mut index)).transpose()
+    }
+
+    /// The settlement from any index of this chain.
+    ///
+    /// # Errors
+    /// The index's own.
+    pub fn second_opinion_of<I: Index>(&mut self, index: &mut I) -> Result<Settlement, I::Error> {
+        let mut settlement = second::read_from(index, &self.names, self.payment_lines())?;
+        settlement.publish(&self.world.transcript().first_broadcasts(&self.names));
+        Ok(settlement)
+    }
+
+    /// The best chain's blocks, the first after genesis first.
+    pub fn blocks(&mut self) -> Vec<Arc<NewBlock>> {
+        self.world.ground().blocks().to_vec()
     }
 
     /// A party ends with exactly this much in its wallet, by the chain.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::store::no_program;
-use super::{tools, Progress, ProvisionError, Workshop};
+use super::{tools, Program, Progress, ProvisionError, Workshop};
 
 /// The crate whose package holds Core's source (without the wallet), and its version.
 const SOURCE_CRATE: &str = "libbitcoinkernel-sys";
@@ -38,7 +38,7 @@ pub fn build(workshop: &Workshop, progress: &Progress) -> Result<PathBuf, Provis
          minutes (log: {})",
         workshop.log.display()
     ));
-    tools::ensure(workshop, progress)?;
+    tools::ensure(Program::Bitcoind, workshop, progress)?;
     progress.say(&format!("fetching the source (crate {SOURCE_CRATE} {SOURCE_VERSION})"));
     let source = fetch_source(workshop)?;
     progress.say("configuring");
@@ -128,6 +128,7 @@ fn ninja_status(line: &str) -> Option<(u64, u64)> {
     Some((done.parse().ok()?, total.parse().ok()?))
 }
 
-fn cores() -> usize {
+/// How many compilers can run at once.
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

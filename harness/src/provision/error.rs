@@ -1,14 +1,17 @@
-//! Why there is no usable bitcoind: one clear line each, with what to do about it.
+//! Why there is no usable bitcoind or electrs: one clear line each, with what to do about it.
 use std::path::PathBuf;
 
-use super::version::{CoreVersion, OLDEST};
+use super::version::{CoreVersion, ElectrsVersion};
+use super::Program;
 
-/// Why no bitcoind can be used.
+/// Why no bitcoind, or no electrs, can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {
     /// The named file is not there.
-    #[error("BITCOIND_EXE names {}, which does not exist", path.display())]
+    #[error("{} names {}, which does not exist", program.variable(), path.display())]
     NotThere {
+        /// Which program.
+        program: Program,
         /// The binary.
         path: PathBuf,
     },
@@ -28,19 +31,37 @@ pub enum ProvisionError {
         /// The first line that it printed.
         output: String,
     },
-    /// It did not answer `-version`.
-    #[error("{} is not Bitcoin Core's bitcoind: `-version` did not end within 20 s", path.display())]
+    /// It ran and is something else.
+    #[error("{} is not electrs: `--version` printed {output:?}", path.display())]
+    NotElectrs {
+        /// The binary.
+        path: PathBuf,
+        /// The first line that it printed.
+        output: String,
+    },
+    /// It did not say its version.
+    #[error("{} is not {program}'s: `{}` did not end within 20 s", path.display(), program.asks_version())]
     Silent {
+        /// Which program.
+        program: Program,
         /// The binary.
         path: PathBuf,
     },
     /// It is Core, from before what the tests rely on.
-    #[error("{} is Bitcoin Core {found}, and {OLDEST} or later is needed (without BITCOIND_EXE one is built)", path.display())]
+    #[error("{} is Bitcoin Core {found}, and {} or later is needed (without BITCOIND_EXE one is built)", path.display(), CoreVersion::OLDEST)]
     TooOld {
         /// The binary.
         path: PathBuf,
         /// Its version.
         found: CoreVersion,
+    },
+    /// It is electrs, from before what the tests rely on.
+    #[error("{} is electrs {found}, and {} or later is needed (without ELECTRS_EXE one is built)", path.display(), ElectrsVersion::OLDEST)]
+    ElectrsTooOld {
+        /// The binary.
+        path: PathBuf,
+        /// Its version.
+        found: ElectrsVersion,
     },
     /// There is no place for a cache.
     #[error("cannot tell where to keep what is built: neither XDG_CACHE_HOME nor HOME is set")]
@@ -54,8 +75,11 @@ pub enum ProvisionError {
         source: std::io::Error,
     },
     /// The build needs programs that are not installed, and installing them is not ours to do.
-    #[error("building Bitcoin Core needs {missing}; install with:\n  {command}\nor set BITCOIND_EXE to a bitcoind {OLDEST} or later")]
+    #[error("building {program} needs {missing}; install with:\n  {command}\nor set {} to a {} {} or later",
+        program.variable(), program.name(), program.oldest())]
     MissingTools {
+        /// What was to be built.
+        program: Program,
         /// What is missing.
         missing: String,
         /// The command that installs it.

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::Program;
+
 /// Plain lines are at least this far apart, in percent, or in time if there is anything new at all.
 const STEP_PERCENT: u64 = 5;
 const STEP_TIME: Duration = Duration::from_secs(10);
@@ -13,21 +15,22 @@ const STEP_TIME: Duration = Duration::from_secs(10);
 /// Where progress is told.
 #[derive(Debug)]
 pub struct Progress {
+    program: Program,
     bar: Option<ProgressBar>,
     start: Instant,
     last: Cell<(u64, Instant)>,
 }
 
 impl Progress {
-    /// On stderr, in the way that suits it.
-    pub fn on_stderr() -> Self {
+    /// For the making of this program, on stderr, in the way that suits it.
+    pub fn on_stderr(program: Program) -> Self {
         let now = Instant::now();
         let bar = std::io::stderr().is_terminal().then(|| {
             let style =
-                ProgressStyle::with_template("{bar:40} {pos}/{len} files  {elapsed_precise}, {eta} left");
+                ProgressStyle::with_template("{bar:40} {pos}/{len} pieces  {elapsed_precise}, {eta} left");
             ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, start: now, last: Cell::new((0, now)) }
+        Self { program, bar, start: now, last: Cell::new((0, now)) }
     }
 
     /// One line.
@@ -53,7 +56,8 @@ impl Progress {
         {
             self.last.set((percent, now));
             let seconds = (now - self.start).as_secs();
-            eprintln!("leyden: building Bitcoin Core: {percent:3} % ({done}/{total} files, {seconds} s)");
+            let program = self.program;
+            eprintln!("leyden: building {program}: {percent:3} % ({done}/{total} pieces, {seconds} s)");
         }
     }
 

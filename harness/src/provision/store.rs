@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use super::{version, Progress, ProvisionError};
+use super::{Program, Progress, ProvisionError};
 use crate::chain::core_process::file_tail;
 
 /// How much of a log an error shows, in bytes.
@@ -13,6 +13,7 @@ const TAIL: u64 = 3_000;
 /// A place for one binary in the cache.
 #[derive(Clone, Debug)]
 pub struct Store {
+    program: Program,
     cache: PathBuf,
     key: String,
 }
@@ -28,8 +29,8 @@ pub struct Workshop {
 
 impl Store {
     /// The place named `key` in this cache folder. The key says how the binary is made: another recipe, another key.
-    pub fn new(cache: &Path, key: &str) -> Self {
-        Self { cache: cache.to_owned(), key: key.to_owned() }
+    pub fn new(program: Program, cache: &Path, key: &str) -> Self {
+        Self { program, cache: cache.to_owned(), key: key.to_owned() }
     }
 
     /// The finished binary, if there is one.
@@ -52,14 +53,15 @@ impl Store {
             move |source| ProvisionError::Cache { path, source }
         };
         std::fs::create_dir_all(&self.cache).map_err(cache_error(&self.cache))?;
-        let lock_path = self.cache.join("build.lock");
+        let lock_path = self.cache.join(format!("{}.lock", self.program.name()));
         let log = self.cache.join(format!("{}.log", self.key));
         let lock = File::create(&lock_path).map_err(cache_error(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 progress.say(&format!(
-                    "waiting for another process that builds Bitcoin Core (log: {})",
+                    "waiting for another process that builds {} (log: {})",
+                    self.program,
                     log.display()
                 ));
                 lock.lock().map_err(cache_error(&lock_path))?;
@@ -74,25 +76,31 @@ impl Store {
         self.clear_abandoned();
         // The lock is held until this function ends, however it ends.
         let folder = tempfile::Builder::new()
-            .prefix("building-")
+            .prefix(&self.building())
             .tempdir_in(&self.cache)
             .map_err(cache_error(&self.cache))?;
         File::create(&log).map_err(cache_error(&log))?;
         let workshop = Workshop { folder: folder.path().to_owned(), log };
         let made = make(&workshop)?;
-        version::check(&made)?;
+        self.program.check(&made)?;
         self.install(&workshop, &made).map_err(cache_error(&self.exe()))?;
         Ok(self.exe())
     }
 
     fn exe(&self) -> PathBuf {
-        self.cache.join(&self.key).join("bitcoind")
+        self.cache.join(&self.key).join(self.program.name())
+    }
+
+    /// How the folders of this program's attempts begin.
+    fn building(&self) -> String {
+        format!("building-{}-", self.program.name())
     }
 
     /// What killed attempts left. Only called under the lock, so nobody works there.
     fn clear_abandoned(&self) {
+        let building = self.building();
         for entry in std::fs::read_dir(&self.cache).into_iter().flatten().flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(b"building-") {
+            if entry.file_name().as_encoded_bytes().starts_with(building.as_bytes()) {
                 // If it cannot go now, it can the next time.
                 let _ = std::fs::remove_dir_all(entry.path());
             }
@@ -102,7 +110,7 @@ impl Store {
     fn install(&self, workshop: &Workshop, made: &Path) -> Result<(), std::io::Error> {
         let whole = workshop.folder.join("installed");
         std::fs::create_dir_all(&whole)?;
-        let exe = whole.join("bitcoind");
+        let exe = whole.join(self.program.name());
         std::fs::rename(made, &exe)?;
         File::open(&exe)?.sync_all()?;
         // Something that is not a finished binary may lie in the way.

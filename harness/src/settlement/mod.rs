@@ -3,6 +3,7 @@
 
 pub mod history;
 mod links;
+pub mod second;
 mod table;
 mod tree;
 

@@ -224,7 +224,8 @@ impl World {
         peers.into_iter().try_for_each(|peer| self.connect(node, peer))
     }
 
-    fn find_tower(&mut self, node: usize) {
+    /// A node that has just started finds its tower, and hands over what the tower has not acknowledged.
+    pub(super) fn find_tower(&mut self, node: usize) {
         if self.has_tower(node) {
             self.queue.push(self.now, node, Happening::TowerReady);
         }

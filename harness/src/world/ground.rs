@@ -1,6 +1,8 @@
 //! The ground under a world: a chain backend, our miner over it, and every block it mined. Both worlds get the same blocks.
 use super::{WorldError, WorldKind};
+use crate::chain::core_process::PeerPort;
 use crate::chain::core_rpc::CoreChain;
+use crate::chain::electrs::{Electrs, ElectrsError};
 use crate::chain::miner::{initial_blocks, topological};
 use crate::chain::{Chain, ChainError, EmbeddedChain, Miner, Tip};
 use bitcoin::{Block, OutPoint, Transaction, TxOut, Txid};
@@ -43,7 +45,9 @@ impl Ground {
         let mut backend = match kind {
             WorldKind::Sim => Backend::Embedded(Box::new(EmbeddedChain::with_initial_blocks())),
             WorldKind::Regtest | WorldKind::Live => {
-                let core = CoreChain::with_initial_blocks();
+                let live = kind == WorldKind::Live;
+                let peers = if live { PeerPort::Loopback } else { PeerPort::Closed };
+                let core = CoreChain::with_initial_blocks(peers);
                 let core = core.map_err(|error| WorldError::Start { world: kind, why: error.to_string() })?;
                 Backend::Core(Box::new(core))
             }
@@ -195,6 +199,17 @@ impl Ground {
                 Some((url, process.folder().join("regtest/.cookie")))
             }
             (Backend::Core(_) | Backend::Embedded(_), _) => None,
+        }
+    }
+
+    /// An Electrum server that has all of this chain, in a live world.
+    pub fn index(&mut self) -> Result<Option<Electrs>, ElectrsError> {
+        match (&mut self.backend, self.kind) {
+            (Backend::Core(core), WorldKind::Live) => {
+                let tip = core.tip();
+                Electrs::on(core.process(), tip).map(Some)
+            }
+            (Backend::Core(_) | Backend::Embedded(_), _) => Ok(None),
         }
     }
 

@@ -153,6 +153,7 @@ impl World {
         for (node, Dead { peers, missed }) in dead {
             self.note(format!("{} starts again from what it has saved", self.seats[node].name));
             self.seats[node].restart()?;
+            self.find_tower(node);
             peers.into_iter().try_for_each(|peer| self.connect(node, peer))?;
             for what in missed {
                 self.deliver(Due { at: self.now, node, what })?;

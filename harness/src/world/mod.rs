@@ -6,6 +6,7 @@
 //! ```
 
 mod around;
+mod connections;
 mod error;
 mod ground;
 mod kill;
@@ -18,6 +19,7 @@ mod seat;
 mod tampering;
 mod tower;
 mod turn;
+mod worlds;
 
 pub use error::WorldError;
 pub use ground::Ground;
@@ -27,6 +29,7 @@ pub use live::LiveError;
 pub use seat::{Notified, Offered, Store};
 pub use tampering::{Fault, Moment};
 pub use tower::TowerStore;
+pub use worlds::{CannotHere, UnknownWorld, WorldKind};
 
 use crate::chain::ChainError;
 use crate::transcript::{Cause, Entry, Transcript, Verdict};
@@ -44,66 +47,10 @@ use owner::Owners;
 use queue::{Due, Happening, Queue};
 use seat::Seat;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tampering::Tampering;
 use tower::{Post, Sight};
-
-/// A verb that the live world cannot do. It ends the run, which counts as skipped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CannotHere {
-    /// Which.
-    pub verb: &'static str,
-}
-
-/// What is under the nodes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum WorldKind {
-    /// The embedded chain.
-    Sim,
-    /// Real Bitcoin Core, driven synchronously.
-    Regtest,
-    /// The same Core, and a process for each node.
-    Live,
-}
-
-impl WorldKind {
-    /// Every world.
-    pub const ALL: [WorldKind; 3] = [WorldKind::Sim, WorldKind::Regtest, WorldKind::Live];
-    /// Those in which the nodes are in this process: bugs can be planted, faults set, and all of it repeated byte for byte.
-    pub const IN_PROCESS: [WorldKind; 2] = [WorldKind::Sim, WorldKind::Regtest];
-
-    /// Whether it stands on Bitcoin Core.
-    pub const fn needs_core(self) -> bool {
-        matches!(self, WorldKind::Regtest | WorldKind::Live)
-    }
-}
-
-impl fmt::Display for WorldKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            WorldKind::Sim => "sim",
-            WorldKind::Regtest => "regtest",
-            WorldKind::Live => "live",
-        })
-    }
-}
-
-/// No world has this name.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no world is named {0:?}: sim, regtest, live")]
-pub struct UnknownWorld(String);
-
-impl FromStr for WorldKind {
-    type Err = UnknownWorld;
-
-    fn from_str(text: &str) -> Result<Self, UnknownWorld> {
-        let named = WorldKind::ALL.into_iter().find(|kind| kind.to_string() == text);
-        named.ok_or_else(|| UnknownWorld(text.into()))
-    }
-}
 
 /// One hop of a message takes this long.
 pub const LATENCY: Timestamp = Timestamp::new(10_000);
@@ -189,6 +136,11 @@ impl World {
         &mut self.ground
     }
 
+    /// The folders and logs of the nodes that are processes, in a live world.
+    pub fn process_folder(&self) -> Option<std::path::PathBuf> {
+        self.live.as_ref().map(|live| live.folder().to_path_buf())
+    }
+
     /// Everything that happened so far.
     pub fn transcript(&self) -> &Transcript {
         &self.transcript
@@ -270,90 +222,6 @@ impl World {
     /// Notes a line that stands for itself (a fault, a step of the scenario).
     pub fn note(&mut self, text: String) {
         self.transcript.push(self.now, Entry::Note { text });
-    }
-
-    /// Connects two nodes, unless they are.
-    pub fn connect(&mut self, a: usize, b: usize) -> Result<(), WorldError> {
-        if self.links.stands(a, b) {
-            return Ok(());
-        }
-        self.cut(a, b)?;
-        if self.live.is_some() {
-            self.drain()?;
-        }
-        let connection = self.links.connect(a, b);
-        self.note(format!("{} and {} connect", self.seats[a].name, self.seats[b].name));
-        if let Some(live) = &mut self.live {
-            return Ok(live.connect(a, b)?);
-        }
-        self.queue.push(self.now, a, Happening::Connected { peer: b, connection });
-        self.queue.push(self.now, b, Happening::Connected { peer: a, connection });
-        Ok(())
-    }
-
-    /// Breaks the link between two nodes; messages on their way are lost.
-    pub fn disconnect(&mut self, a: usize, b: usize) -> Result<(), WorldError> {
-        if self.cut(a, b)? {
-            self.note(format!("{} and {} lose their connection", self.seats[a].name, self.seats[b].name));
-        }
-        Ok(())
-    }
-
-    fn cut(&mut self, a: usize, b: usize) -> Result<bool, WorldError> {
-        if let Some(live) = &mut self.live {
-            let stands = self.links.stands(a, b);
-            if stands {
-                live.disconnect(a, b)?;
-            }
-            self.links.take_down(a, b);
-            self.links.take_down(b, a);
-            return Ok(stands);
-        }
-        let mut cut = false;
-        for (node, peer) in [(a, b), (b, a)] {
-            if self.links.take_down(node, peer) {
-                cut = true;
-                let connection = self.links.newest(node, peer);
-                self.queue.push(self.now, node, Happening::Disconnected { peer, connection });
-            }
-        }
-        Ok(cut)
-    }
-
-    /// From now on nothing reaches the node and nothing leaves it; links stay.
-    pub fn silence(&mut self, node: usize) {
-        self.note(format!("{} falls silent", self.seats[node].name));
-        self.links.silence(node);
-        if let Some(live) = &mut self.live {
-            live.hush(node, true);
-        }
-        self.transcript.turn(node, Cause::Silence);
-    }
-
-    /// The node takes part again; what was held back goes on its way.
-    pub fn speak(&mut self, node: usize) {
-        self.note(format!("{} speaks again", self.seats[node].name));
-        self.transcript.turn(node, Cause::Speech);
-        if let Some(live) = &mut self.live {
-            live.hush(node, false);
-        }
-        for due in self.links.speak(node) {
-            self.queue.push(self.now.saturating_add(LATENCY), due.node, due.what);
-        }
-    }
-
-    /// Ends every fault: what was held back goes on its way, everybody speaks, sees and is awake, every link stands.
-    pub fn heal(&mut self) -> Result<(), WorldError> {
-        self.end_tampering();
-        self.links.silent().into_iter().for_each(|node| self.speak(node));
-        self.heal_senses()?;
-        self.links.broken().into_iter().try_for_each(|(a, b)| self.connect(a, b))?;
-        self.start_towers()
-    }
-
-    /// The nodes that this one is connected to.
-    pub fn peers(&self, node: usize) -> Vec<usize> {
-        self.links.peers(node)
     }
 
     /// Runs until nothing is left to do now.

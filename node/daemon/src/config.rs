@@ -12,6 +12,7 @@ use crate::seed::Passphrase;
 use bitcoin::Network;
 use leyden_core::ids::NodeId;
 use leyden_core::node::NodeConfig;
+use leyden_core::tower::TowerConfig;
 use leyden_core::units::FeeratePerKw;
 use std::fmt;
 use std::fs;
@@ -20,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-pub use sources::{Environment, RunArgs, Source};
+pub use sources::{Environment, RunArgs, Source, TowerArgs};
 
 /// The file of settings in the node's folder.
 pub const FILE: &str = "leyden.toml";
@@ -36,12 +37,12 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Peers to connect to at the start, and to keep connected.
     pub connect: Vec<PeerAddress>,
+    /// The towers that keep what punishes old states.
+    pub towers: Vec<PeerAddress>,
     /// Where the control API listens. Loopback.
     pub control: SocketAddr,
     /// Bitcoin Core.
     pub core: CoreConfig,
-    /// An Electrum server to take the chain from instead of Core.
-    pub electrum_url: Option<String>,
     /// The feerate while the chain's source has no estimate.
     pub fallback_feerate: FeeratePerKw,
     /// What is logged, and where.
@@ -52,6 +53,8 @@ pub struct Config {
     pub passphrase: Option<Passphrase>,
     /// How the node behaves.
     pub node: NodeConfig,
+    /// What a tower does for how many.
+    pub tower: TowerConfig,
 }
 
 /// A peer, and where it listens: `<node id>@<host>:<port>`.
@@ -152,6 +155,9 @@ pub enum ConfigError {
     /// Two settings do not fit together.
     #[error("settings `{0}` and `{1}` do not fit together: {2}")]
     Together(&'static str, &'static str, &'static str),
+    /// The setting is known, and what it asks for is not built.
+    #[error("setting `{0}` is not served yet: {1}")]
+    NotServed(&'static str, &'static str),
     /// The file has a key that is no setting.
     #[error("{path}: there is no setting `{key}`{}", did_you_mean(.near))]
     Unknown {
@@ -202,6 +208,12 @@ impl Config {
     /// The settings of this run: its flags, the process's environment, the file in the folder, the defaults.
     pub fn load(args: &RunArgs) -> Result<Self, ConfigError> {
         Self::load_from(args, &|name| std::env::var_os(name))
+    }
+
+    /// The settings of a tower. Its usual folder is not a node's, so that both can run on one machine.
+    pub fn load_tower(args: &TowerArgs) -> Result<Self, ConfigError> {
+        let environment: Environment = &|name| std::env::var_os(name);
+        Self::load_from(&args.settings(environment), environment)
     }
 
     /// The same, with the environment given.

@@ -32,4 +32,6 @@ pub mod seed;
 pub mod start;
 #[cfg(feature = "daemon")]
 pub mod store;
+#[cfg(feature = "daemon")]
+pub mod tower;
 pub mod trace;

@@ -8,13 +8,14 @@
 use crate::chain::{Broadcaster, Taken};
 use crate::net::{ConnectionId, Peers};
 use crate::store::{BlockMark, Store, StoreError};
+use crate::tower::Guard;
 use bitcoin::{BlockHash, Transaction};
 use leyden_core::channel::Env;
 use leyden_core::ids::NodeId;
 use leyden_core::node::{
     Action, Batch, Command, CommandError, Event, NewBlock, Node, Notice, Reply, Turn, Why,
 };
-use leyden_core::tower::{Justice, Locator};
+use leyden_core::tower::Locator;
 use leyden_core::units::{BlockHeight, FeeratePerKw, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,13 +60,15 @@ pub enum Input {
         /// Its height.
         height: BlockHeight,
     },
+    /// All blocks up to the tip came before.
+    CaughtUp,
     /// A transaction entered the mempool.
     Unconfirmed(Arc<Transaction>),
     /// What a transaction must pay to be mined soon, from now on.
     Feerate(FeeratePerKw),
-    /// The connection with the tower stands.
+    /// A tower takes boxes now.
     TowerReady,
-    /// The tower has it on its disk.
+    /// All towers have it on their disks.
     Guarded {
         /// The box's locator.
         locator: Locator,
@@ -93,6 +96,8 @@ pub struct Standing {
     pub height: BlockHeight,
     /// Its hash; none between a block that was taken out and the next.
     pub hash: Option<BlockHash>,
+    /// Whether it was at the tip since it started: before, it meets nobody.
+    pub synced: bool,
     /// What the chain asks, in sat per 1000 weight units.
     pub feerate: FeeratePerKw,
 }
@@ -109,8 +114,8 @@ pub struct Owner {
     pub chain: Broadcaster,
     /// What the chain took.
     pub taken: Taken,
-    /// The way to the tower.
-    pub guard: mpsc::UnboundedSender<Justice>,
+    /// The way to the towers.
+    pub guard: Guard,
     /// What is told to owners, numbered from 1.
     pub notices: broadcast::Sender<(u64, Notice)>,
     /// The tip, told to everyone who asks.
@@ -237,6 +242,7 @@ impl Desk {
                 round.marks.push(BlockMark::Disconnected { height });
                 self.handle(Event::BlockDisconnected { height }, round);
             }
+            Input::CaughtUp => self.standing.synced = true,
             Input::Unconfirmed(tx) => self.handle(Event::Unconfirmed(tx), round),
             Input::Feerate(feerate) => self.standing.feerate = feerate,
             Input::TowerReady => self.handle(Event::TowerReady, round),
@@ -337,7 +343,7 @@ impl Desk {
             }
             Action::Guard { justice } => {
                 // Without a connection it is lost here: the node gives it again when there is one.
-                let _ = self.owner.guard.send(justice);
+                self.owner.guard.give(justice);
             }
             Action::Reply { call, result } => {
                 // Whoever asked may have gone away.
@@ -355,7 +361,7 @@ impl Desk {
 }
 
 /// The time of day, in microseconds since 1970.
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::new(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

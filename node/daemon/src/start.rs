@@ -3,10 +3,11 @@ mod detach;
 
 use crate::app::{self, RunError, Settings};
 use crate::cli;
-use crate::config::{Config, ConfigError, RunArgs};
+use crate::config::{Config, ConfigError, PeerAddress, RunArgs, TowerArgs};
 use crate::log::{self, LogError};
 use crate::seed::{SeedError, SeedFile};
 use crate::store::StoreError;
+use crate::tower;
 use clap::{Parser, Subcommand};
 use leyden_core::keys::NodeSeed;
 use std::future::Future;
@@ -42,8 +43,12 @@ enum What {
         #[arg(long)]
         detach: bool,
     },
-    /// Talk to a running node.
-    Cli(cli::CliArgs),
+    /// Run a watchtower: it keeps sealed penalties for nodes, and punishes when one of their peers publishes an old state.
+    ///
+    /// Settings as for `run`. Its log says its address, which nodes name with --tower. It holds no money, and can take none.
+    Tower(TowerArgs),
+    /// Talk to a running node, or to a tower (getinfo, listpeers, stop).
+    Cli(Box<cli::CliArgs>),
     /// Show the 24 words of the node's seed. Whoever reads them owns the node's money.
     Words(RunArgs),
     /// Make the seed of a new folder from 24 words, read from standard input.
@@ -80,7 +85,8 @@ pub fn main() -> ExitCode {
     let result = match what {
         What::Run { args, detach: false } => run(&args),
         What::Run { args, detach: true } => detach::detach(&args),
-        What::Cli(args) => return cli::run(args),
+        What::Tower(args) => tower(&args),
+        What::Cli(args) => return cli::run(*args),
         What::Words(args) => words(&args),
         What::Restore(args) => restore(&args),
         What::Descriptor(args) => descriptor(&args),
@@ -102,14 +108,7 @@ fn exit(result: Result<(), StartError>) -> ExitCode {
 fn run(args: &RunArgs) -> Result<(), StartError> {
     let config = Config::load(args)?;
     log::start(&config.log)?;
-    let passphrase = config.passphrase.as_ref();
-    let seed = if SeedFile::exists(&config.folder) {
-        SeedFile::open(&config.folder, passphrase)?
-    } else {
-        let seed = SeedFile::create(&config.folder, None, passphrase)?;
-        tracing::warn!(folder = %config.folder.display(), "a new seed: write its words down (leyden-node words)");
-        seed
-    };
+    let seed = seed(&config)?;
     let settings = settings(config, seed);
     in_runtime(app::run(
         settings,
@@ -118,9 +117,42 @@ fn run(args: &RunArgs) -> Result<(), StartError> {
     ))
 }
 
+/// The seed of the folder; a new one in a new folder.
+fn seed(config: &Config) -> Result<NodeSeed, SeedError> {
+    let (folder, passphrase) = (&config.folder, config.passphrase.as_ref());
+    if SeedFile::exists(folder) {
+        return SeedFile::open(folder, passphrase);
+    }
+    let seed = SeedFile::create(folder, None, passphrase)?;
+    tracing::warn!(folder = %folder.display(), "a new seed: write its words down (leyden-node words)");
+    Ok(seed)
+}
+
+fn tower(args: &TowerArgs) -> Result<(), StartError> {
+    let config = Config::load_tower(args)?;
+    log::start(&config.log)?;
+    let seed = seed(&config)?;
+    let listen =
+        config.listen.ok_or(ConfigError::Together("tower", "listen", "a tower listens for its clients"))?;
+    in_runtime(tower::run(tower::Settings {
+        folder: config.folder,
+        network: config.network,
+        listen,
+        control: config.control,
+        core: config.core,
+        alias: config.alias,
+        fallback_feerate: config.fallback_feerate,
+        mempool_interval: MEMPOOL_INTERVAL,
+        tower: config.tower,
+        seed,
+    }))
+}
+
 fn settings(config: Config, seed: NodeSeed) -> Settings {
-    let connect =
-        config.connect.iter().map(|peer| (peer.id, format!("{}:{}", peer.host, peer.port))).collect();
+    let places = |peers: &[PeerAddress]| {
+        peers.iter().map(|peer| (peer.id, format!("{}:{}", peer.host, peer.port))).collect()
+    };
+    let (connect, towers) = (places(&config.connect), places(&config.towers));
     Settings {
         folder: config.folder,
         network: config.network,
@@ -131,6 +163,7 @@ fn settings(config: Config, seed: NodeSeed) -> Settings {
         fallback_feerate: Some(config.fallback_feerate),
         mempool_interval: Some(MEMPOOL_INTERVAL),
         connect,
+        towers,
         redial: true,
         node: config.node,
         seed,

@@ -21,7 +21,8 @@ impl World {
         self.settle_down()?;
         // Between the steps of a script time stands still: commands pile up, and all of them go at once.
         self.processes().order_all(&Order::Pause);
-        self.settle_down()
+        self.settle_down()?;
+        self.note_present()
     }
 
     fn settle_down(&mut self) -> Result<(), WorldError> {
@@ -259,10 +260,11 @@ impl World {
             };
             if submitted.is_ok() {
                 self.ground.heard_of(&tx);
+                self.processes().present.insert(txid);
             }
             self.told_node(node, &tx, submitted)?;
         }
-        self.note_present()
+        Ok(())
     }
 
     /// What the mempool holds now.

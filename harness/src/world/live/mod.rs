@@ -6,6 +6,7 @@
 //!   process a ──turns──► queue of a ─┐   a message is received in these books only after
 //!   process b ──turns──► queue of b ─┴─► it was sent in them: one order for everybody
 //! ```
+mod binary;
 mod books;
 mod process;
 mod quiet;
@@ -28,8 +29,11 @@ use tempfile::TempDir;
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
     /// No binary.
-    #[error("the live world needs {}: build it with `cargo build -p leyden-node --features lab`", .0.display())]
+    #[error("the live world needs {}: build it with `cargo build --bin leyden-node-lab`", .0.display())]
     NoBinary(PathBuf),
+    /// The build failed.
+    #[error("the lab build of the node failed; see above, or try `cargo build --bin leyden-node-lab`")]
+    NotBuilt,
     /// It could not be started.
     #[error("{node} cannot be started from {}: {source}", exe.display())]
     Start {
@@ -119,7 +123,7 @@ struct Way {
 impl Live {
     /// No nodes yet, on this Core.
     pub fn new(core_url: String, core_cookie: PathBuf) -> Result<Self, LiveError> {
-        let exe = binary()?;
+        let exe = binary::find()?;
         let io = |source| LiveError::Start { node: "a node".into(), exe: exe.clone(), source };
         let folder = tempfile::Builder::new().prefix("leyden-live-").tempdir().map_err(io)?;
         let (sender, heard) = channel();
@@ -336,9 +340,9 @@ impl Live {
         self.look_due = true;
     }
 
-    /// Where the nodes' logs are.
-    pub fn logs(&self) -> Vec<(String, PathBuf)> {
-        self.nodes.iter().map(|member| (member.plan.name.clone(), member.plan.log())).collect()
+    /// Where the nodes' folders and logs are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Waits for something to be told.
@@ -368,21 +372,6 @@ impl Live {
         }
         Ok(())
     }
-}
-
-/// The lab build of the node: named by the environment, or beside the program that runs.
-fn binary() -> Result<PathBuf, LiveError> {
-    const NAME: &str = "leyden-node-lab";
-    if let Some(named) = std::env::var_os("LEYDEN_NODE_LAB") {
-        let named = PathBuf::from(named);
-        return if named.is_file() { Ok(named) } else { Err(LiveError::NoBinary(named)) };
-    }
-    let exe = std::env::current_exe().unwrap_or_default();
-    let folder = exe.parent().map(Path::to_path_buf).unwrap_or_default();
-    // A test runs from `deps`, one folder deeper.
-    let candidates = [folder.join(NAME), folder.join("..").join(NAME)];
-    let found = candidates.iter().find(|path| path.is_file()).cloned();
-    found.ok_or_else(|| LiveError::NoBinary(folder.join(NAME)))
 }
 
 fn pair(a: usize, b: usize) -> (usize, usize) {

@@ -39,7 +39,6 @@ pub(super) struct Plan {
 
 /// A running process.
 pub(super) struct Process {
-    pub number: u64,
     child: Child,
     orders: UnixStream,
     sent: u64,
@@ -67,7 +66,7 @@ impl Process {
             .spawn()
             .map_err(io)?;
         let mut reading = ours.try_clone().map_err(io)?;
-        let mut process = Self { number, child, orders: ours, sent: 0, listen: None, client: None };
+        let mut process = Self { child, orders: ours, sent: 0, listen: None, client: None };
         let begin = Begin { seed: plan.seed.clone(), config: plan.config.clone() };
         // A process that is gone already shows as ended.
         let _ = Wire::write(&mut process.orders, &begin);

@@ -41,7 +41,11 @@ pub fn follow(mut core: Core, mut known: Known, fallback: Option<FeeratePerKw>, 
             Err(error) => Err(Halt::Core(error)),
         };
         match behind {
-            Ok(()) => {}
+            Ok(()) => {
+                if inbox.blocking_send(Input::CaughtUp).is_err() {
+                    return;
+                }
+            }
             Err(Halt::Stopped) => return,
             Err(Halt::Core(error)) => {
                 // The chain moved under the walk: from the start again.

@@ -1,4 +1,4 @@
-//! Looks into Core's mempool: what is new there and may show a preimage goes to the owner (BOLT 5: R counts wherever it shows). Core
+//! Looks into Core's mempool: what is new there goes to the owner, all of it or what may show a preimage (BOLT 5: R counts wherever it shows). Core
 //! has no way to wait for the mempool, so that it is looked at after each block and at an interval; a harness asks for each look.
 use super::core::Core;
 use super::rpc::Rpc;
@@ -20,11 +20,21 @@ pub enum Look {
     AndTell(u64),
 }
 
+/// What of the mempool is of interest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Interest {
+    /// What may show a preimage: a node's.
+    Preimages,
+    /// Everything: a tower cannot know before what a breach looks like.
+    All,
+}
+
 /// Runs until the process stops. `interval`: none to look only when asked.
 pub fn watch(
     mut core: Core,
     asked: &Receiver<Look>,
     interval: Option<Duration>,
+    interest: Interest,
     inbox: &mpsc::Sender<Input>,
 ) {
     let mut seen = BTreeSet::new();
@@ -40,7 +50,7 @@ pub fn watch(
                 Err(_) => return,
             },
         };
-        if look_once(&mut core, &mut seen, inbox).is_none() {
+        if look_once(&mut core, &mut seen, interest, inbox).is_none() {
             return;
         }
         match look {
@@ -56,7 +66,12 @@ pub fn watch(
 }
 
 /// None when the process stops.
-fn look_once(core: &mut Core, seen: &mut BTreeSet<Txid>, inbox: &mpsc::Sender<Input>) -> Option<()> {
+fn look_once(
+    core: &mut Core,
+    seen: &mut BTreeSet<Txid>,
+    interest: Interest,
+    inbox: &mpsc::Sender<Input>,
+) -> Option<()> {
     let Ok(held) = core.patiently(Rpc::mempool)? else { return Some(()) };
     let held: BTreeSet<Txid> = held.into_iter().collect();
     seen.retain(|txid| held.contains(txid));
@@ -65,7 +80,7 @@ fn look_once(core: &mut Core, seen: &mut BTreeSet<Txid>, inbox: &mpsc::Sender<In
             continue;
         }
         let Ok(Some(tx)) = core.patiently(|rpc| rpc.transaction(&txid))? else { continue };
-        if may_show_preimage(&tx) {
+        if interest == Interest::All || may_show_preimage(&tx) {
             inbox.blocking_send(Input::Unconfirmed(Arc::new(tx))).ok()?;
         }
     }

@@ -9,7 +9,7 @@ mod taken;
 
 pub use self::core::{Core, Stop};
 pub use follow::{follow, Known};
-pub use mempool::{watch, Look};
+pub use mempool::{watch, Interest, Look};
 pub use rpc::RpcError;
 pub use submit::{Broadcaster, Verdict};
 pub use taken::Taken;

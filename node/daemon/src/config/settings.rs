@@ -5,6 +5,7 @@ use super::{Config, ConfigError, CoreAuth, CoreConfig, LogConfig, LogFormat, Sou
 use crate::secret::Secret;
 use bitcoin::Network;
 use leyden_core::node::NodeConfig;
+use leyden_core::tower::TowerConfig;
 use leyden_core::units::{FeeratePerKw, Msat, Sat};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -49,6 +50,16 @@ impl Setting {
         !self.secret
     }
 
+    /// Whether it says anything to a node.
+    pub fn is_for_node(&self) -> bool {
+        self.heading != TOWER
+    }
+
+    /// Whether it says anything to a tower.
+    pub fn is_for_tower(&self) -> bool {
+        matches!(self.heading, GENERAL | CHAIN | LOGGING | TOWER) || matches!(self.name, "listen" | "control")
+    }
+
     pub fn refuse(&self, source: &Source, value: &str) -> ConfigError {
         ConfigError::Value {
             name: self.name,
@@ -74,6 +85,11 @@ pub(super) fn apply(
     Ok(())
 }
 
+/// Why there is no Electrum source of the chain, and what there is.
+const ELECTRUM_NOT_SERVED: &str =
+    "an Electrum server hands out no whole blocks, and this node reads whole blocks; unset it, and name \
+    a Bitcoin Core with `core-url`";
+
 /// What is known so far.
 pub(super) struct Draft {
     config: Config,
@@ -81,6 +97,7 @@ pub(super) struct Draft {
     user: Option<String>,
     password: Option<Secret>,
     passphrase_file: Option<PathBuf>,
+    electrum_url: Option<String>,
 }
 
 impl Draft {
@@ -92,24 +109,30 @@ impl Draft {
             network: Network::Regtest,
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9735))),
             connect: Vec::new(),
+            towers: Vec::new(),
             control: SocketAddr::from((Ipv4Addr::LOCALHOST, 9736)),
             core: CoreConfig {
                 url: "http://127.0.0.1:18443".to_owned(),
                 auth: CoreAuth::CookieFile(home.join(".bitcoin/regtest/.cookie")),
             },
-            electrum_url: None,
             fallback_feerate: FeeratePerKw::new(2500),
             log: LogConfig { filter: "info".to_owned(), format: LogFormat::Human, file: None },
             alias: String::new(),
             passphrase: None,
             node: NodeConfig::default(),
+            tower: TowerConfig::default(),
         };
-        Self { config, cookie_file: None, user: None, password: None, passphrase_file: None }
+        let passphrase_file = None;
+        Self { config, cookie_file: None, user: None, password: None, passphrase_file, electrum_url: None }
     }
 
     /// The settings, if they fit together.
     pub fn finish(self) -> Result<Config, ConfigError> {
         let mut config = self.config;
+        if self.electrum_url.is_some() {
+            // To ignore it would leave its owner waiting for a chain that comes from elsewhere.
+            return Err(ConfigError::NotServed("electrum-url", ELECTRUM_NOT_SERVED));
+        }
         match (self.cookie_file, self.user, self.password) {
             (None, None, None) => {}
             (Some(path), None, None) => config.core.auth = CoreAuth::CookieFile(path),
@@ -129,6 +152,7 @@ impl Draft {
             }
             config.passphrase = Some(super::read_passphrase(&path)?);
         }
+        config.node.tower = !config.towers.is_empty();
         let channel = &config.node.channel;
         if channel.min_funding > channel.max_funding {
             let why = "the least is more than the most";
@@ -175,6 +199,7 @@ const LOGGING: &str = "Logs";
 const FORWARDING: &str = "Forwarding (BOLT 7)";
 const CHANNELS: &str = "Channels (BOLT 2)";
 const PAYMENTS: &str = "Payments";
+const TOWER: &str = "What the tower takes";
 
 /// A row that any source may set.
 const fn row(
@@ -249,6 +274,15 @@ pub(super) static SETTINGS: &[Setting] = &[
             |_, _| None,
         )
     },
+    Setting {
+        take: Take::Many(|draft, text| text.parse().ok().map(|tower| draft.config.towers.push(tower))),
+        ..row(
+            [NETWORKING, "tower", "ID@HOST:PORT"],
+            "A watchtower that punishes for the node while it is down; may be given several times",
+            ["", "<tower's id>@<host>:<port>, the id as 66 hex digits"],
+            |_, _| None,
+        )
+    },
     row(
         [NETWORKING, "control", "HOST:PORT"],
         "Where `leyden-node cli` and programs reach the node; port 0 lets the system choose",
@@ -290,9 +324,9 @@ pub(super) static SETTINGS: &[Setting] = &[
     },
     row(
         [CHAIN, "electrum-url", "URL"],
-        "An Electrum server to take the chain from, instead of Core",
+        "An Electrum server to take the chain from, instead of Core (not served yet: refused with what to do)",
         ["", "tcp://<host>:<port>"],
-        |draft, text| url(text, &["tcp://"]).map(|url| draft.config.electrum_url = Some(url)),
+        |draft, text| url(text, &["tcp://"]).map(|url| draft.electrum_url = Some(url)),
     ),
     row(
         [CHAIN, "fallback-feerate", "SAT/KW"],
@@ -501,5 +535,23 @@ pub(super) static SETTINGS: &[Setting] = &[
         |draft, text| {
             number(text, 1..=31_536_000).map(|seconds| draft.config.node.invoice_expiry_seconds = seconds)
         },
+    ),
+    row(
+        [TOWER, "tower-max-clients", "COUNT"],
+        "Clients that have boxes here",
+        ["100", "a number from 1 to 100000"],
+        |draft, text| number(text, 1..=100_000).map(|most| draft.config.tower.max_clients = most),
+    ),
+    row(
+        [TOWER, "tower-max-boxes", "COUNT"],
+        "Boxes of one client: one for each of its channels' old states, at least",
+        ["10000", "a number from 1 to 10000000"],
+        |draft, text| number(text, 1..=10_000_000).map(|most| draft.config.tower.max_boxes = most),
+    ),
+    row(
+        [TOWER, "tower-max-bytes", "BYTES"],
+        "Bytes in all boxes of one client; they are kept in memory too",
+        ["67108864", "a number from 5000 to 10^12"],
+        |draft, text| number(text, 5_000..=1_000_000_000_000).map(|most| draft.config.tower.max_bytes = most),
     ),
 ];

@@ -64,23 +64,81 @@ A node beside a Core of its own, for nobody else:
 A second one on the same machine, with the first as its peer:
   leyden-node run --folder ~/.leyden2 --listen none --control 127.0.0.1:9737 --connect <node id>@127.0.0.1:9735";
 
+/// The flags of a tower: the settings that say something to one.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct TowerArgs(RunArgs);
+
+impl TowerArgs {
+    /// The same as settings, with a tower's usual folder if none is named.
+    pub(super) fn settings(&self, environment: Environment) -> RunArgs {
+        let (folder, _) = SETTINGS.split_first().expect("there are settings");
+        let is_named = self.0.flags.contains_key(folder.name) || environment(&folder.variable()).is_some();
+        match super::settings::default_folder(environment).filter(|_| !is_named) {
+            Some(node) => {
+                let mut own = node.into_os_string();
+                own.push("-tower");
+                self.0.clone().with(folder.name, own.to_string_lossy())
+            }
+            None => self.0.clone(),
+        }
+    }
+}
+
+impl clap::Args for TowerArgs {
+    fn augment_args(command: Command) -> Command {
+        augment(command, Setting::is_for_tower)
+            .mut_arg("folder", |arg| arg.help("Where the tower keeps its things [default: ~/.leyden-tower] [env: LEYDEN_FOLDER]"))
+            .mut_arg("listen", |arg| arg.help("Where clients can connect; port 0 lets the system choose [default: 127.0.0.1:9735] [env: LEYDEN_LISTEN]"))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for TowerArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(flags(matches, Setting::is_for_tower)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.flags.extend(Self::from_arg_matches(matches)?.0.flags);
+        Ok(())
+    }
+}
+
+fn flagged(which: fn(&Setting) -> bool) -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(move |setting| setting.has_flag() && which(setting))
+}
+
+fn flags(matches: &ArgMatches, which: fn(&Setting) -> bool) -> RunArgs {
+    let given = flagged(which).filter_map(|setting| {
+        let values = matches.get_many::<String>(setting.name)?;
+        Some((setting.name, values.cloned().collect()))
+    });
+    RunArgs { flags: given.collect() }
+}
+
+fn augment(command: Command, which: fn(&Setting) -> bool) -> Command {
+    flagged(which).fold(command, |command, setting| {
+        let action = match setting.take {
+            Take::One(_) => ArgAction::Set,
+            Take::Many(_) => ArgAction::Append,
+        };
+        let arg = Arg::new(setting.name)
+            .long(setting.name)
+            .value_name(setting.value)
+            .help(help(setting))
+            .help_heading(setting.heading)
+            .value_parser(ValueParser::string())
+            .action(action);
+        command.arg(arg)
+    })
+}
+
 impl clap::Args for RunArgs {
     fn augment_args(command: Command) -> Command {
-        let command = command.after_help(AFTER_HELP);
-        SETTINGS.iter().filter(|setting| setting.has_flag()).fold(command, |command, setting| {
-            let action = match setting.take {
-                Take::One(_) => ArgAction::Set,
-                Take::Many(_) => ArgAction::Append,
-            };
-            let arg = Arg::new(setting.name)
-                .long(setting.name)
-                .value_name(setting.value)
-                .help(help(setting))
-                .help_heading(setting.heading)
-                .value_parser(ValueParser::string())
-                .action(action);
-            command.arg(arg)
-        })
+        augment(command.after_help(AFTER_HELP), Setting::is_for_node)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -90,11 +148,7 @@ impl clap::Args for RunArgs {
 
 impl clap::FromArgMatches for RunArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = SETTINGS.iter().filter(|setting| setting.has_flag()).filter_map(|setting| {
-            let values = matches.get_many::<String>(setting.name)?;
-            Some((setting.name, values.cloned().collect()))
-        });
-        Ok(Self { flags: given.collect() })
+        Ok(flags(matches, Setting::is_for_node))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

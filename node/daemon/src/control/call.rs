@@ -2,6 +2,7 @@
 //! them by the client. What stands for a parameter that is left out stands here, unless only the node can know it.
 
 use super::json::{field, fields, object, Json, Wrong};
+#[cfg(feature = "daemon")]
 use super::RpcError;
 use leyden_core::channel::OpenRequest;
 use leyden_core::ids::{ChannelId, NodeId};
@@ -136,6 +137,7 @@ impl Call {
     ///
     /// # Errors
     /// As the node itself would answer: no such method, or a wrong parameter.
+    #[cfg(feature = "daemon")]
     pub fn named(method: &str, parameters: Map<String, Value>) -> Result<Self, RpcError> {
         super::methods::call(method, Some(Value::Object(parameters)))
     }

@@ -47,7 +47,8 @@ impl Ports {
                 self.backend.at_height(height).await.map(|()| json!({})).map_err(refused)
             }
             Call::Published { channel, more_than } => {
-                Ok(json!({ "count": self.backend.published(channel, more_than).await }))
+                let count = self.backend.published(channel, more_than).await;
+                count.map(|count| json!({ "count": count })).map_err(refused)
             }
             Call::Stop {} => {
                 self.backend.stop();

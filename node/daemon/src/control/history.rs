@@ -1,54 +1,14 @@
 //! The newest notices, ready to be sent, and where a subscriber stands in them. One ring for all subscribers: how slow
 //! one of them is costs no memory, it only finds that what it wanted next is gone, and is told how much.
 
-use super::json::{field, fields, Json, Wrong};
+use super::json::Json;
+use super::stream::StreamItem;
 use hyper::body::Bytes;
 use leyden_core::node::Notice;
-use serde_json::{json, Value};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
-
-/// One line of the event stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum StreamItem {
-    /// A notice.
-    Notice {
-        /// Counted from 1 since the node's process began.
-        number: u64,
-        /// What happened.
-        notice: Notice,
-    },
-    /// Notices that the reader was too slow for. The next line goes on after them.
-    Lagged {
-        /// How many.
-        missed: u64,
-    },
-}
-
-impl Json for StreamItem {
-    const FORM: &'static str = "an event";
-
-    fn write(&self) -> Value {
-        match self {
-            Self::Notice { number, notice } => {
-                let mut object = notice.write();
-                object["number"] = (*number).into();
-                object
-            }
-            Self::Lagged { missed } => json!({ "event": "lagged", "missed": missed }),
-        }
-    }
-
-    fn read(value: &Value) -> Result<Self, Wrong> {
-        let object = fields(value)?;
-        if field::<String>(object, "event")? == "lagged" {
-            return Ok(Self::Lagged { missed: field(object, "missed")? });
-        }
-        Ok(Self::Notice { number: field(object, "number")?, notice: Notice::read(value)? })
-    }
-}
 
 /// The ring.
 pub(super) struct History {

@@ -1,7 +1,7 @@
 //! What HTTP adds: who may come in, which of the two resources is meant, and how a refusal looks. Every refusal comes
 //! before the body is read.
 
-use super::cookie;
+use super::cookie_files;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame};
@@ -92,7 +92,7 @@ impl Refusal {
 pub(super) fn admit(parts: &Parts, authorization: &str, body_max: usize) -> Result<Resource, Refusal> {
     check_host(&parts.headers)?;
     let shown = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-    if !cookie::matches(shown, authorization) {
+    if !cookie_files::matches(shown, authorization) {
         return Err(Refusal::NoCookie);
     }
     let resource = match (parts.uri.path(), parts.method.as_str()) {

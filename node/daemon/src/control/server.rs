@@ -4,7 +4,7 @@
 use super::dispatch::Ports;
 use super::history::History;
 use super::http::{self, Answer, Refusal, Resource};
-use super::{cookie, rpc, Backend};
+use super::{answers, cookie, cookie_files, Backend};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderValue, CONNECTION};
@@ -117,7 +117,7 @@ pub struct Server {
     stopping: watch::Sender<bool>,
     accepting: JoinHandle<()>,
     following: JoinHandle<()>,
-    _files: cookie::Files,
+    _files: cookie_files::Files,
 }
 
 impl Server {
@@ -133,8 +133,8 @@ impl Server {
         let listen = |source| ControlError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let secret = cookie::fresh().map_err(ControlError::Random)?;
-        let files = cookie::Files::write(&folder, &secret, address)
+        let secret = cookie_files::fresh().map_err(ControlError::Random)?;
+        let files = cookie_files::Files::write(&folder, &secret, address)
             .map_err(|source| ControlError::Files { folder, source })?;
         let history = Arc::new(History::new(limits.events, limits.event_bytes));
         let notices = backend.notices();
@@ -259,7 +259,7 @@ impl Service {
         match http::admit(&parts, &self.authorization, self.limits.body_bytes)? {
             Resource::Calls => {
                 let body = self.body(body).await?;
-                let answer = rpc::answer(&body, &self.ports).await;
+                let answer = answers::answer(&body, &self.ports).await;
                 Ok(answer.map_or_else(http::nothing, |answer| http::json(answer.to_string())))
             }
             Resource::Events(from) => self.events(from),

@@ -124,7 +124,7 @@ impl Lab {
     /// Whether this has to wait now.
     fn waits(&self, input: &Input) -> bool {
         match input {
-            Input::Command { .. } | Input::Lab(_) | Input::Stop => false,
+            Input::Command { .. } | Input::CaughtUp | Input::Lab(_) | Input::Stop => false,
             Input::Message { peer, .. } => self.paused || self.deaf.contains(peer),
             _ => self.paused,
         }

@@ -126,6 +126,13 @@ impl Peers {
         self.links().get(peer).map(|link| link.queue.finish()).is_some()
     }
 
+    /// Ends the connection with this peer at once: what waits to be sent is lost.
+    pub fn cut_off(&self, peer: &NodeId) {
+        if let Some(link) = self.links().get(peer) {
+            link.queue.abort();
+        }
+    }
+
     /// Ends every connection.
     pub fn disconnect_all(&self) {
         self.links().values().for_each(|link| link.queue.finish());

@@ -1,6 +1,7 @@
 //! What can be wrong with a store, and what its owner can do about it. Every text names the file.
 
 use super::key::KeyError;
+use super::Kind;
 use bitcoin::Network;
 use leyden_core::ids::NodeId;
 use std::io;
@@ -38,6 +39,16 @@ pub enum StoreError {
         found: Box<NodeId>,
         /// Who wants it.
         wanted: Box<NodeId>,
+    },
+    /// A tower's, where a node's is wanted, or the other way round.
+    #[error("{path} belongs to {found}, not to {wanted}: each needs a folder of its own")]
+    OtherKind {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it is.
+        found: Kind,
+        /// Who wants it.
+        wanted: Kind,
     },
     /// Written for another network.
     #[error("{path} is for the network {found}, not {wanted}: a folder serves one network for ever")]

@@ -1,6 +1,8 @@
 //! A record's key as bytes: a tag, then the fields at fixed widths, numbers big-endian. Written by hand, because these
 //! bytes are on people's disks: no change of a derive may move them. What cannot be read is an error, never a guess.
 
+pub(super) mod tower;
+
 use leyden_core::ids::{ChannelId, PaymentHash};
 use leyden_core::node::RecordKey;
 use leyden_core::tower::Locator;

@@ -1,12 +1,9 @@
 //! The database's tables, their version, and the way from older versions to this one. Each step runs in the same
 //! transaction as the number that says it ran.
 
-use super::StoreError;
+use super::{Kind, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
-
-/// What `file` shows for the database ("LEYD"), so that no other SQLite database is taken for a node's.
-const APPLICATION: i64 = 0x4c45_5944;
 
 /// The tables of this version.
 const TABLES: &str = "
@@ -25,20 +22,23 @@ const STEPS: &[Step] = &[|transaction| {
 }];
 
 /// Fills an empty database: the tables, the marks.
-pub(super) fn create(transaction: &Transaction) -> rusqlite::Result<()> {
+pub(super) fn create(transaction: &Transaction, kind: Kind) -> rusqlite::Result<()> {
     transaction.execute_batch(TABLES)?;
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "application_id", kind.application())?;
     transaction.pragma_update(None, "user_version", STEPS.len() as i64)
 }
 
 /// The version of a database: how many steps it has behind it. Refuses a newer one, and one that is not ours.
-pub(super) fn version(connection: &Connection, path: &Path) -> Result<usize, StoreError> {
+pub(super) fn version(connection: &Connection, path: &Path, kind: Kind) -> Result<usize, StoreError> {
     let number = |name| {
         let found = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         found.map_err(|error| StoreError::of(path, error))
     };
-    if number("application_id")? != APPLICATION {
-        return Err(StoreError::damaged(path, "it is not a node's database"));
+    let application = number("application_id")?;
+    match Kind::of(application) {
+        Some(found) if found == kind => {}
+        Some(found) => return Err(StoreError::OtherKind { path: path.to_owned(), found, wanted: kind }),
+        None => return Err(StoreError::damaged(path, format!("it is not {kind}'s database"))),
     }
     let found = number("user_version")?;
     let known = STEPS.len();
@@ -50,8 +50,8 @@ pub(super) fn version(connection: &Connection, path: &Path) -> Result<usize, Sto
 }
 
 /// Brings an older database up to this version, whole or not at all.
-pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let done = version(connection, path)?;
+pub(super) fn migrate(connection: &mut Connection, path: &Path, kind: Kind) -> Result<(), StoreError> {
+    let done = version(connection, path, kind)?;
     if done == STEPS.len() {
         return Ok(());
     }

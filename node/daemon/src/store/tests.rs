@@ -3,6 +3,7 @@
 
 use super::*;
 use leyden_core::ids::{ChannelId, PaymentHash};
+use leyden_core::node::RecordKey;
 use leyden_core::units::CommitmentNumber;
 use secp256k1::{SecretKey, SECP256K1};
 use std::fs::DirBuilder;

@@ -122,8 +122,8 @@ impl Backend for Fake {
         })
     }
 
-    fn published(&self, _: ChannelId, more_than: Option<u64>) -> BoxFuture<u64> {
-        Box::pin(async move { more_than.map_or(0, |few| few + 1) })
+    fn published(&self, _: ChannelId, more_than: Option<u64>) -> BoxFuture<Result<u64, CommandError>> {
+        Box::pin(async move { Ok(more_than.map_or(0, |few| few + 1)) })
     }
 
     fn notices(&self) -> broadcast::Receiver<(u64, Notice)> {

@@ -1,0 +1,353 @@
+//! The ground for tests with a tower as a process: one Core, stock nodes and towers as they are shipped, each with a folder, a log
+//! that the test reads, and a supervisor, so that nothing outlives the test. A wait ends with an event or a line of a log.
+use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
+use bitcoin::{Address, Block, KnownHrp, Transaction, Txid};
+use leyden_core::channel::{Channel, OpenRequest};
+use leyden_core::ids::{ChannelId, NodeId};
+use leyden_core::keys::NodeSeed;
+use leyden_core::node::{Notice, RecordKey};
+use leyden_core::tx::ChannelType;
+use leyden_core::units::{FeeratePerKw, Msat, Sat};
+use leyden_harness::chain::core_client::CoreClient;
+use leyden_harness::chain::core_process::CoreProcess;
+use leyden_harness::provision;
+use leyden_node::control::client::{Client, Events};
+use leyden_node::control::StreamItem;
+use leyden_node::seed::SeedFile;
+use leyden_node::store::Store;
+use rustix::process::{kill_process, Pid, Signal};
+use serde_json::{json, Value};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Nothing here takes longer, also on a machine that has much else to do.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Between two looks at what tells nothing by itself.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Says the process's number, and kills the process when its own standard input ends, whatever the reason. Its exit status is that
+/// of the process.
+const SUPERVISOR: &str = r#"trap '' HUP INT TERM
+"$@" </dev/null >/dev/null &
+process=$!
+echo "$process"
+exec >/dev/null 2>&1
+read -r word
+kill -9 "$process"
+wait "$process"
+"#;
+
+/// Core, and the folder of all others.
+pub struct Ground {
+    core: CoreProcess,
+    client: CoreClient,
+    folder: TempDir,
+}
+
+/// A node or a tower.
+pub struct Process {
+    pub folder: PathBuf,
+    arguments: Vec<String>,
+    supervisor: Child,
+    pid: Pid,
+    log: Receiver<String>,
+    lines: Vec<String>,
+}
+
+impl Ground {
+    pub fn new() -> Self {
+        let core = CoreProcess::start(&provision::bitcoind().expect("Core is there")).expect("Core starts");
+        let client = core.client().expect("Core answers");
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut ground = Self { core, client, folder };
+        ground.mine(1);
+        ground
+    }
+
+    /// Starts a node.
+    pub fn node(&self, name: &str, more: &[&str]) -> Process {
+        self.start("run", name, more)
+    }
+
+    /// Starts a tower.
+    pub fn tower(&self, name: &str) -> Process {
+        self.start("tower", name, &["--log-level", "info,leyden_node::tower=debug"])
+    }
+
+    fn start(&self, verb: &str, name: &str, more: &[&str]) -> Process {
+        let folder = self.folder.path().join(name);
+        let cookie = self.core.folder().join("regtest/.cookie");
+        let url = format!("http://127.0.0.1:{}", self.core.rpc_port());
+        let mut arguments = vec![verb.to_owned(), "--folder".to_owned(), folder.display().to_string()];
+        arguments.extend(["--control", "127.0.0.1:0", "--core-url", &url].map(str::to_owned));
+        arguments.extend(["--core-cookie-file".to_owned(), cookie.display().to_string()]);
+        arguments.extend(more.iter().map(|word| (*word).to_owned()));
+        Process::start(folder, arguments, "127.0.0.1:0")
+    }
+
+    /// Mines what is in the mempool, and empty blocks on top; the hash of the last.
+    pub fn mine(&mut self, blocks: u32) -> Value {
+        let nobody = bitcoin::secp256k1::SecretKey::from_slice(&[7; 32]).expect("a key");
+        let key = bitcoin::CompressedPublicKey(nobody.public_key(bitcoin::secp256k1::SECP256K1));
+        self.mine_to(blocks, &Address::p2wpkh(&key, KnownHrp::Regtest))
+    }
+
+    /// The same, for somebody's pocket.
+    pub fn mine_to(&mut self, blocks: u32, address: &Address) -> Value {
+        let hashes = self.call("generatetoaddress", json!([blocks, address.to_string()]));
+        hashes.as_array().and_then(|hashes| hashes.last()).cloned().expect("a block")
+    }
+
+    /// The block with this hash.
+    pub fn block(&mut self, hash: &Value) -> Block {
+        let hex = self.call("getblock", json!([hash, 0]));
+        deserialize_hex(hex.as_str().expect("hex")).expect("a block")
+    }
+
+    pub fn height(&mut self) -> u32 {
+        let count = self.call("getblockcount", json!([])).as_u64().expect("a number");
+        u32::try_from(count).expect("few blocks")
+    }
+
+    /// Hands a transaction to Core.
+    pub fn publish(&mut self, tx: &Transaction) {
+        self.call("sendrawtransaction", json!([serialize_hex(tx)]));
+    }
+
+    /// What waits in Core's mempool.
+    pub fn mempool(&mut self) -> Vec<Transaction> {
+        let ids = self.call("getrawmempool", json!([]));
+        let ids: Vec<Value> = ids.as_array().expect("a list").clone();
+        let hex: Vec<Value> = ids.iter().map(|txid| self.call("getrawtransaction", json!([txid]))).collect();
+        hex.iter().map(|hex| deserialize_hex(hex.as_str().expect("hex")).expect("a transaction")).collect()
+    }
+
+    /// Waits until something in the mempool spends this transaction.
+    pub fn await_spend_of(&mut self, txid: Txid) {
+        wait_until("a spend in the mempool", || self.mempool().iter().any(|tx| spends(tx, txid)));
+    }
+
+    /// Waits until all of these have taken in Core's tip.
+    pub fn settle(&mut self, all: &[&Process]) {
+        let height = self.height();
+        for one in all {
+            let mut client = one.client();
+            wait_until("the tip", || client.getinfo().expect("it answers").height.get() == height);
+        }
+    }
+
+    fn call(&mut self, method: &'static str, parameters: Value) -> Value {
+        self.client.call(method, parameters).expect("Core does it")
+    }
+
+    /// `opener`, which has money from now on, opens a channel with `acceptor`, up to its first payment.
+    pub fn open(&mut self, opener: &Process, acceptor: &Process, amount: u64) -> ChannelId {
+        let mut client = opener.client();
+        let purse = client.newaddress().expect("an address");
+        self.mine_to(1, &purse);
+        self.mine(100);
+        self.settle(&[opener, acceptor]);
+        let (peer, address) = acceptor.place();
+        client.connect_peer(peer, &address).expect("it connects");
+        let mut events = client.events(None).expect("events");
+        let request = OpenRequest {
+            peer,
+            funding_amount: Sat::new(amount),
+            push: Msat::ZERO,
+            channel_type: ChannelType::AnchorsZeroFeeHtlc,
+            commitment_feerate: FeeratePerKw::new(2_500),
+            funding_feerate: FeeratePerKw::new(2_500),
+            public: false,
+        };
+        client.openchannel(request).expect("it opens");
+        wait_until("the funding transaction", || !self.mempool().is_empty());
+        self.mine(6);
+        await_notice(&mut events, |notice| match notice {
+            Notice::ChannelReady { channel, .. } => Some(*channel),
+            _ => None,
+        })
+    }
+}
+
+/// A transaction spends an output of this one.
+pub fn spends(tx: &Transaction, txid: Txid) -> bool {
+    tx.input.iter().any(|input| input.previous_output.txid == txid)
+}
+
+/// Pays, and waits until the payer is done.
+pub fn pay(payer: &Process, payee: &Process, sat: u64) {
+    let mut client = payer.client();
+    let mut events = client.events(None).expect("events");
+    let amount = Some(Msat::new(sat * 1_000));
+    let (invoice, hash) = payee.client().invoice(amount, "", None).expect("an invoice");
+    client.pay(&invoice, None, None).expect("it pays");
+    await_notice(&mut events, |notice| match notice {
+        Notice::PaymentSent { payment_hash, .. } if *payment_hash == hash => Some(()),
+        Notice::PaymentFailed { failure, .. } => panic!("the payment failed: {failure:?}"),
+        _ => None,
+    });
+}
+
+fn await_notice<T>(events: &mut Events, mut wanted: impl FnMut(&Notice) -> Option<T>) -> T {
+    loop {
+        let item = events.next_within(DEADLINE).expect("an event in time").expect("it runs");
+        if let StreamItem::Notice { notice, .. } = item {
+            if let Some(found) = wanted(&notice) {
+                return found;
+            }
+        }
+    }
+}
+
+/// Looks again and again, for what is told by nobody.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    // Nobody sends: what is left is a pause.
+    let (_open, pause) = channel::<()>();
+    while !is_so() {
+        assert!(begun.elapsed() < DEADLINE, "{what} did not come in {} s", DEADLINE.as_secs());
+        assert_eq!(pause.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout));
+    }
+}
+
+impl Process {
+    fn start(folder: PathBuf, arguments: Vec<String>, listen: &str) -> Self {
+        let mut supervisor = Command::new("sh")
+            .args(["-c", SUPERVISOR, "supervisor"])
+            .arg(binary())
+            .args(&arguments)
+            .args(["--listen", listen])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let mut number = String::new();
+        let mut said = BufReader::new(supervisor.stdout.take().expect("a pipe"));
+        said.read_line(&mut number).expect("its number");
+        let pid = number.trim().parse().ok().and_then(Pid::from_raw).expect("a number");
+        let reading = BufReader::new(supervisor.stderr.take().expect("a pipe"));
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            for line in reading.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut process = Self { folder, arguments, supervisor, pid, log, lines: Vec::new() };
+        process.await_line(&["runs"]);
+        process
+    }
+
+    /// Waits for a line of its log with all these words in it, from the last one waited for on.
+    pub fn await_line(&mut self, words: &[&str]) {
+        loop {
+            match self.log.recv_timeout(DEADLINE) {
+                Ok(line) => {
+                    self.lines.push(line.clone());
+                    if words.iter().all(|word| line.contains(word)) {
+                        return;
+                    }
+                }
+                Err(why) => panic!("{why}: no line says {words:?}; its log:\n{}", self.lines.join("\n")),
+            }
+        }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::from_folder(&self.folder).expect("it runs")
+    }
+
+    /// Who it is, and where it listens.
+    pub fn place(&self) -> (NodeId, String) {
+        let info = self.client().getinfo().expect("it answers");
+        (info.node_id, info.listening.first().cloned().expect("it listens"))
+    }
+
+    /// `id@host:port`.
+    pub fn address(&self) -> String {
+        let (id, address) = self.place();
+        format!("{id}@{address}")
+    }
+
+    /// SIGKILL: nothing is finished, nothing is saved any more.
+    pub fn kill(&mut self) {
+        kill_process(self.pid, Signal::KILL).expect("it ran");
+        self.end();
+    }
+
+    /// SIGTERM. How it ended.
+    pub fn terminate(&mut self) -> ExitStatus {
+        kill_process(self.pid, Signal::TERM).expect("it ran");
+        self.end()
+    }
+
+    /// Its log ends with it.
+    fn end(&mut self) -> ExitStatus {
+        loop {
+            match self.log.recv_timeout(DEADLINE) {
+                Ok(line) => self.lines.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end:\n{}", self.lines.join("\n")),
+            }
+        }
+        drop(self.supervisor.stdin.take());
+        self.supervisor.wait().expect("its supervisor ends")
+    }
+
+    /// Starts it again, at the same port if it is to be found there.
+    pub fn start_again(&mut self, listen: &str) {
+        let again = Self::start(self.folder.clone(), self.arguments.clone(), listen);
+        *self = again;
+    }
+
+    /// The newest state of a channel, as the ended process left it: what a cheater keeps.
+    pub fn state(&self, channel: ChannelId) -> (NodeSeed, Transaction) {
+        let seed = SeedFile::open(&self.folder, None).expect("its seed");
+        let id = seed.node_secret().public_key(bitcoin::secp256k1::SECP256K1);
+        let opened = Store::open(&self.folder, id, bitcoin::Network::Regtest).expect("its records");
+        let record = opened.records.get(&RecordKey::Channel(channel)).expect("the channel's");
+        let channel = Channel::decode(record, |index| seed.channel_keys(index)).expect("a channel");
+        let state = channel.past_state().expect("a signed state");
+        (seed, state.transaction())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.supervisor.stdin.take());
+        let _ = self.supervisor.wait();
+        if std::thread::panicking() {
+            let rest: Vec<String> = self.log.try_iter().collect();
+            eprintln!("{}:\n{}\n{}\n", self.folder.display(), self.lines.join("\n"), rest.join("\n"));
+        }
+    }
+}
+
+/// The shipped binary: named by `LEYDEN_NODE`, or beside this test.
+fn binary() -> PathBuf {
+    const NAME: &str = "leyden-node";
+    if let Some(named) = std::env::var_os("LEYDEN_NODE") {
+        return PathBuf::from(named);
+    }
+    let exe = std::env::current_exe().expect("this test");
+    let folder = exe.parent().expect("a folder");
+    let places = [folder.join(NAME), folder.join("..").join(NAME)];
+    let found = places.iter().find(|path| path.is_file()).cloned();
+    found.expect("leyden-node is built: cargo build -p leyden-node --bin leyden-node")
+}
+
+/// Whether any file of this folder holds these bytes.
+pub fn holds(folder: &Path, bytes: &[u8]) -> bool {
+    let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path());
+    let mut files = files.filter(|path| path.is_file());
+    files.any(|path| {
+        let content = std::fs::read(path).expect("a file");
+        content.windows(bytes.len()).any(|window| window == bytes)
+    })
+}
