@@ -30,7 +30,7 @@ fn broken(variant: &Variant, base: &Settlement, found: &Settlement, done: bool) 
         Variant::Reorg { .. } => other_payment(base, found).or_else(|| other_balance("I11", base, found)),
         Variant::Cut { .. } => lost_payment(found),
         // A payment that the kill made fail is another outcome that could be; the checks of every run have looked at it.
-        Variant::Crash { .. } => lost_payment(found).or_else(|| {
+        Variant::Crash { .. } | Variant::Kill { .. } => lost_payment(found).or_else(|| {
             let same = other_payment(base, found).is_none() && base.payments.len() == found.payments.len();
             same.then(|| other_balance("I12", base, found)).flatten()
         }),

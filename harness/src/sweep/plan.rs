@@ -19,6 +19,8 @@ pub struct Shape {
     pub states: Vec<PastState>,
     /// Every save of every node, in order.
     pub saves: Vec<Save>,
+    /// How much each node's process told, in a live world.
+    pub told: Vec<(String, u64)>,
 }
 
 /// A save of a run.
@@ -84,7 +86,7 @@ impl Shape {
             }
         }
         let blocks = blocks.into_iter().map(|(height, eventful)| Block { height, eventful }).collect();
-        Self { blocks, messages, states, saves }
+        Self { blocks, messages, states, saves, told: Vec::new() }
     }
 
     /// All variants of this kind, in the order in which they happen.
@@ -98,6 +100,7 @@ impl Shape {
                 .collect(),
             Kind::Cheat => self.states.iter().flat_map(PastState::cheats).collect(),
             Kind::Crash => self.crashes(),
+            Kind::Kill => self.told.iter().flat_map(kills).collect(),
         }
     }
 
@@ -137,6 +140,11 @@ impl Shape {
         }
         variants
     }
+}
+
+/// After each thing that a node told but the last, which says that it is at rest.
+fn kills((party, count): &(String, u64)) -> impl Iterator<Item = Variant> + '_ {
+    (1..*count).map(|told| Variant::Kill { party: party.clone(), told })
 }
 
 impl PastState {

@@ -36,14 +36,14 @@ impl Probe {
 
     /// Whether the run breaks a link, which an opening or a payment may not survive.
     pub fn cuts(&self) -> bool {
-        matches!(self.variant, Some(Variant::Cut { .. } | Variant::Crash { .. }))
+        matches!(self.variant, Some(Variant::Cut { .. } | Variant::Crash { .. } | Variant::Kill { .. }))
     }
 
     /// Whether its variant was done, in a run that sent so many messages and killed so many nodes.
     pub fn is_done(&self, messages: u64, kills: u64) -> bool {
         match self.variant {
             Some(Variant::Cut { message, .. }) => messages >= message,
-            Some(Variant::Crash { .. }) => kills > 0,
+            Some(Variant::Crash { .. } | Variant::Kill { .. }) => kills > 0,
             Some(Variant::Reorg { .. } | Variant::Cheat { .. }) | None => self.done,
         }
     }
@@ -69,7 +69,11 @@ impl Net {
                 self.mine_again(depth.min(height.saturating_sub(start)));
             }
             Some(
-                Variant::Reorg { .. } | Variant::Cut { .. } | Variant::Cheat { .. } | Variant::Crash { .. },
+                Variant::Reorg { .. }
+                | Variant::Cut { .. }
+                | Variant::Cheat { .. }
+                | Variant::Crash { .. }
+                | Variant::Kill { .. },
             )
             | None => {}
         }
@@ -105,7 +109,7 @@ impl Net {
             }
             // Healing forgets cuts that have not come yet.
             Some(Variant::Cut { .. }) => self.plan_cut(),
-            Some(Variant::Reorg { .. } | Variant::Crash { .. }) | None => {}
+            Some(Variant::Reorg { .. } | Variant::Crash { .. } | Variant::Kill { .. }) | None => {}
         }
     }
 
@@ -120,10 +124,14 @@ impl Net {
 
     /// Tells the world when to kill this node, which has just come to be.
     pub(crate) fn plan_crash(&mut self, node: NodeRef) {
-        if let Some(Variant::Crash { party, save, point }) = &self.probe.variant {
-            if self.name(node) == party {
+        match &self.probe.variant {
+            Some(Variant::Crash { party, save, point }) if self.name(node) == party => {
                 self.world.kill_at(node.0, *save, *point);
             }
+            Some(Variant::Kill { party, told }) if self.name(node) == party => {
+                self.world.kill_after(node.0, *told);
+            }
+            Some(_) | None => {}
         }
     }
 
@@ -194,7 +202,10 @@ impl Net {
             actions: saved.actions,
             quiet: saved.quiet,
         });
-        Shape::read(self.world.transcript(), self.past_states(), saves.collect())
+        let told =
+            (0..self.node_count()).map(|node| (self.node_name(node).to_string(), self.world.told_by(node)));
+        let told = told.collect();
+        Shape { told, ..Shape::read(self.world.transcript(), self.past_states(), saves.collect()) }
     }
 
     /// The height before the run mined anything.

@@ -58,7 +58,7 @@ fn rule(text: &str) -> Option<Rule> {
         return (1..=of).contains(&number).then_some(Rule::Share { number, of });
     }
     let kind = text.split(':').next()?;
-    ["reorg", "cut", "cheat", "crash"].contains(&kind).then(|| Rule::Begins(text.into()))
+    ["reorg", "cut", "cheat", "crash", "kill"].contains(&kind).then(|| Rule::Begins(text.into()))
 }
 
 #[cfg(test)]

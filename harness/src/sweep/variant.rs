@@ -42,6 +42,13 @@ pub enum Variant {
         /// Where in the turn.
         point: Point,
     },
+    /// A node's process is killed once so much that it told was read, and starts again from its folder once all else is at rest.
+    Kill {
+        /// Who.
+        party: String,
+        /// How much it has told, counted from its start.
+        told: u64,
+    },
 }
 
 /// A kind of variant, for a sweep.
@@ -55,11 +62,13 @@ pub enum Kind {
     Cheat,
     /// Each save of each node: before it, and after it with so many of the turn's actions done.
     Crash,
+    /// Each node, after anything that its process told: only where nodes are processes.
+    Kill,
 }
 
 /// The text is no variant.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{text:?} is no variant: reorg:HEIGHT:DEPTH, cut:MESSAGE:before|after, cheat:PARTY:CHANNEL:STATE[:second-stages] or crash:PARTY:SAVE:before|after:ACTIONS")]
+#[error("{text:?} is no variant: reorg:HEIGHT:DEPTH, cut:MESSAGE:before|after, cheat:PARTY:CHANNEL:STATE[:second-stages], crash:PARTY:SAVE:before|after:ACTIONS or kill:PARTY:TOLD")]
 pub struct BadVariant {
     text: String,
 }
@@ -71,6 +80,7 @@ impl fmt::Display for Kind {
             Kind::Disconnect => "--disconnect",
             Kind::Cheat => "--cheat",
             Kind::Crash => "--crash",
+            Kind::Kill => "--kill",
         })
     }
 }
@@ -94,6 +104,7 @@ impl Variant {
             Variant::Crash { party, save, point: Point::After(acts) } => {
                 format!("{party} is killed after its save {save} and {acts} actions")
             }
+            Variant::Kill { party, told } => format!("{party}'s process is killed after {told} things told"),
         }
     }
 }
@@ -109,6 +120,7 @@ impl fmt::Display for Variant {
                 write!(f, "cheat:{party}:{channel}:{state}{with}")
             }
             Variant::Crash { party, save, point } => write!(f, "crash:{party}:{save}:{point}"),
+            Variant::Kill { party, told } => write!(f, "kill:{party}:{told}"),
         }
     }
 }
@@ -155,6 +167,7 @@ fn parse(text: &str) -> Option<Variant> {
             save: save.parse().ok()?,
             point: Point::After(acts.parse().ok()?),
         },
+        ["kill", party, told] => Variant::Kill { party: party.into(), told: told.parse().ok()? },
         _ => return None,
     };
     Some(variant)
@@ -174,6 +187,7 @@ mod tests {
             "cheat:bob:alice-bob:1:second-stages",
             "crash:bob:12:before",
             "crash:bob:12:after:0",
+            "kill:bob:17",
         ] {
             assert_eq!(text.parse::<Variant>().unwrap().to_string(), text);
         }

@@ -51,6 +51,27 @@ struct Dead {
     missed: Vec<Happening>,
 }
 
+impl Deaths {
+    /// A process was killed.
+    pub(super) fn struck(&mut self, node: usize) {
+        self.count += 1;
+        self.dead.entry(node).or_default();
+    }
+
+    /// A dead node was connected to this one.
+    pub(super) fn miss(&mut self, node: usize, peer: usize) {
+        let peers = &mut self.dead.entry(node).or_default().peers;
+        if !peers.contains(&peer) {
+            peers.push(peer);
+        }
+    }
+
+    /// One that is dead, from now on no more, and whom it was connected to.
+    pub(super) fn take_one(&mut self) -> Option<(usize, Vec<usize>)> {
+        self.dead.pop_first().map(|(node, dead)| (node, dead.peers))
+    }
+}
+
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

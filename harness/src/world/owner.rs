@@ -29,12 +29,6 @@ impl World {
         node: usize,
         command: Command,
     ) -> Result<Result<Reply, CommandError>, WorldError> {
-        if self.live.is_some() {
-            if !self.processes().is_ready(node) {
-                self.drain()?;
-            }
-            return Ok(self.processes().command(node, command)?);
-        }
         if self.is_dead(node) {
             self.drain()?;
         }
@@ -68,6 +62,18 @@ impl World {
     fn ask(&mut self, node: usize, command: Command) -> Result<u64, WorldError> {
         let call = self.owners.calls;
         self.owners.calls += 1;
+        if self.live.is_some() {
+            if !self.processes().is_ready(node) {
+                self.drain()?;
+            }
+            match self.processes().command(node, command) {
+                Ok(reply) => self.answer(call, reply),
+                // Killed before it answered.
+                Err(_) if self.processes().is_struck(node) => {}
+                Err(error) => return Err(error.into()),
+            }
+            return Ok(call);
+        }
         self.handle(node, Event::Command { call, command })?;
         Ok(call)
     }

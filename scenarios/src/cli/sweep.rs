@@ -45,6 +45,9 @@ pub(super) struct KindOrder {
     /// Each node is killed at each of its saves, before it and after each action that follows
     #[arg(long)]
     pub crash: bool,
+    /// Each node's process is killed (SIGKILL) after each thing that it told; only with --world live
+    #[arg(long)]
+    pub kill: bool,
 }
 
 impl KindOrder {
@@ -55,6 +58,8 @@ impl KindOrder {
             Kind::Reorg
         } else if self.crash {
             Kind::Crash
+        } else if self.kill {
+            Kind::Kill
         } else {
             Kind::Disconnect
         }
@@ -158,5 +163,6 @@ fn place(variant: &Variant) -> String {
             format!("{party} publishes state {state} of {channel}")
         }
         Variant::Crash { party, save, .. } => format!("{party} killed at its save {save}"),
+        Variant::Kill { party, .. } => format!("{party}'s process killed"),
     }
 }

@@ -17,12 +17,17 @@ use std::sync::Arc;
 impl World {
     /// Takes in what is told until all is quiet.
     pub(in crate::world) fn drain_live(&mut self) -> Result<(), WorldError> {
-        self.processes().order_all(&Order::Run);
-        self.settle_down()?;
-        // Between the steps of a script time stands still: commands pile up, and all of them go at once.
-        self.processes().order_all(&Order::Pause);
-        self.settle_down()?;
-        self.note_present()
+        loop {
+            let kills = self.kills();
+            self.processes().order_all(&Order::Run);
+            self.settle_down()?;
+            // Between the steps of a script time stands still: commands pile up, and all of them go at once.
+            self.processes().order_all(&Order::Pause);
+            self.settle_down()?;
+            if self.kills() == kills {
+                return self.note_present();
+            }
+        }
     }
 
     fn settle_down(&mut self) -> Result<(), WorldError> {
@@ -30,11 +35,15 @@ impl World {
             while self.take_next()? {}
             let height = self.ground.tip().height;
             let left = DEADLINE.saturating_sub(self.started.elapsed());
+            if let Some(node) = self.processes().fallen() {
+                self.bury(node);
+                continue;
+            }
             let live = self.processes();
             let Some(waits) = live.awaited(height) else {
                 if live.take_look_due() {
                     live.order_all(&Order::Look);
-                } else if !self.carry_next()? {
+                } else if !self.carry_next()? && !self.raise()? {
                     return Ok(());
                 }
                 continue;
@@ -170,6 +179,7 @@ impl World {
             Seen::Disconnected { peer } => {
                 let Some(peer) = number(&peer) else { return };
                 self.links.take_down(node, peer);
+                self.misses(node, peer);
                 let live = self.processes();
                 let way = live.wires.entry((node, peer)).or_default();
                 way.ended = way.begun;

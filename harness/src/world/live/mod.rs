@@ -8,6 +8,7 @@
 //! ```
 mod binary;
 mod books;
+mod killed;
 mod process;
 mod quiet;
 
@@ -22,6 +23,7 @@ use process::{Heard, Plan, Process};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -108,6 +110,8 @@ pub(super) struct Member {
     unjudged: usize,
     obeyed: u64,
     ordered: u64,
+    /// Its process was killed at a planned moment, and all that it told is here.
+    over: bool,
 }
 
 /// One direction between two nodes.
@@ -163,6 +167,7 @@ impl Live {
             folder: self.folder.path().join(name),
             core_url: self.core_url.clone(),
             core_cookie: self.core_cookie.clone(),
+            strike: Arc::default(),
         };
         self.nodes.push(Member {
             plan,
@@ -176,6 +181,7 @@ impl Live {
             unjudged: 0,
             obeyed: 0,
             ordered: 0,
+            over: false,
         });
         self.start(self.nodes.len() - 1)
     }
@@ -187,7 +193,7 @@ impl Live {
         let process = Process::start(&self.exe, &member.plan, member.started, self.sender.clone())?;
         member.process = Some(process);
         (member.ready, member.wakes, member.commands, member.unjudged) = (false, false, 0, 0);
-        (member.obeyed, member.ordered) = (0, 0);
+        (member.obeyed, member.ordered, member.over) = (0, 0, false);
         Ok(())
     }
 
@@ -196,6 +202,7 @@ impl Live {
         if let Some(mut process) = self.nodes[node].process.take() {
             process.kill();
         }
+        self.nodes[node].over = false;
         // It tells no more of how its connections ended.
         let peers: Vec<usize> =
             self.wires.keys().filter(|(from, _)| *from == node).map(|way| way.1).collect();
@@ -208,6 +215,27 @@ impl Live {
             self.wires.entry((peer, node)).or_default().under_way.clear();
         }
         self.wanted.retain(|(a, b)| *a != node && *b != node);
+    }
+
+    /// The first process of this node is killed once so much that it told was read.
+    pub fn kill_after(&self, node: usize, told: u64) {
+        self.nodes[node].plan.strike.plan(told);
+    }
+
+    /// How much of what this node told was read.
+    pub fn told(&self, node: usize) -> u64 {
+        self.nodes[node].plan.strike.read()
+    }
+
+    /// Whether the node was killed at its planned moment, and is not running again.
+    pub fn is_struck(&self, node: usize) -> bool {
+        let member = &self.nodes[node];
+        member.started == 1 && member.plan.strike.struck()
+    }
+
+    /// A node that was killed and has no more to tell.
+    pub fn fallen(&self) -> Option<usize> {
+        self.nodes.iter().position(|member| member.over && member.queue.is_empty())
     }
 
     /// Whether the node takes commands.
@@ -362,6 +390,9 @@ impl Live {
         let member = &mut self.nodes[heard.node];
         match heard.told {
             Some(told) => member.queue.push_back(told),
+            None if member.started == 1 && heard.process == 1 && member.plan.strike.struck() => {
+                member.over = member.process.is_some();
+            }
             None if member.process.is_some() && member.started == heard.process => {
                 return Err(LiveError::Ended {
                     node: member.plan.name.clone(),

@@ -12,7 +12,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a node's process told, or that it ended.
 pub(super) struct Heard {
@@ -35,11 +37,46 @@ pub(super) struct Plan {
     pub folder: PathBuf,
     pub core_url: String,
     pub core_cookie: PathBuf,
+    /// When it is killed, if it is.
+    pub strike: Arc<Strike>,
+}
+
+/// A kill that waits for its moment: the first process of a node dies when so much that it told was read. Nobody knows what it was
+/// doing then.
+#[derive(Default)]
+pub(super) struct Strike {
+    /// After so many; 0 for never.
+    after: AtomicU64,
+    read: AtomicU64,
+    struck: AtomicBool,
+}
+
+impl Strike {
+    pub fn plan(&self, after: u64) {
+        self.after.store(after, Ordering::SeqCst);
+    }
+
+    /// How much was read of all its processes.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::SeqCst)
+    }
+
+    /// Whether it was killed so.
+    pub fn struck(&self) -> bool {
+        self.struck.load(Ordering::SeqCst)
+    }
+
+    /// One more was read. Whether to kill now.
+    fn falls(&self) -> bool {
+        let read = self.read.fetch_add(1, Ordering::SeqCst) + 1;
+        let after = self.after.load(Ordering::SeqCst);
+        after > 0 && read >= after && !self.struck.swap(true, Ordering::SeqCst)
+    }
 }
 
 /// A running process.
 pub(super) struct Process {
-    child: Child,
+    child: Arc<Mutex<Child>>,
     orders: UnixStream,
     sent: u64,
     /// Set once it is ready.
@@ -66,6 +103,8 @@ impl Process {
             .spawn()
             .map_err(io)?;
         let mut reading = ours.try_clone().map_err(io)?;
+        let child = Arc::new(Mutex::new(child));
+        let (dying, strike) = (child.clone(), plan.strike.clone());
         let mut process = Self { child, orders: ours, sent: 0, listen: None, client: None };
         let begin = Begin { seed: plan.seed.clone(), config: plan.config.clone() };
         // A process that is gone already shows as ended.
@@ -76,6 +115,9 @@ impl Process {
             .spawn(move || loop {
                 let told = Wire::read::<Told>(&mut reading).ok().flatten();
                 let ended = told.is_none();
+                if !ended && strike.falls() {
+                    let _ = dying.lock().unwrap_or_else(PoisonError::into_inner).kill();
+                }
                 if heard.send(Heard { node, process: number, told }).is_err() || ended {
                     return;
                 }
@@ -93,8 +135,9 @@ impl Process {
 
     /// Kills it as the power cut does, and waits for its end.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 

@@ -8,6 +8,9 @@ impl Live {
         self.nodes.iter().enumerate().find_map(|(node, member)| {
             let name = &member.plan.name;
             member.process.as_ref()?;
+            if self.is_struck(node) {
+                return Some(format!("{name} was killed, and may have told more"));
+            }
             if !member.ready {
                 return Some(format!("{name} is not ready"));
             }

@@ -1,6 +1,6 @@
 //! What a harness gave a node at its start, and how the two come together.
 use crate::chain::Look;
-use crate::lab::Lab;
+use crate::lab::{Lab, Teller};
 use crate::net::Dialer;
 use crate::owner::Input;
 use crate::trace::Told;
@@ -18,7 +18,7 @@ pub struct LabEnd {
     /// The owner's end.
     pub lab: Lab,
     /// For whoever has something to tell.
-    pub told: threads::Sender<Told>,
+    pub told: Teller,
     /// Where orders come from.
     pub orders: UnixStream,
 }
@@ -43,7 +43,7 @@ impl LabEnd {
                 }
             });
         };
-        let _ = end.told.send(Told::Ready { listen, control, height: height.get(), records });
+        end.told.send(&Told::Ready { listen, control, height: height.get(), records });
         Lab::obey(end.orders, inbox.clone(), looks.clone(), dial)?;
         Ok(Some(end.lab))
     }

@@ -284,7 +284,7 @@ fn told(taken: Taken, lab: &Option<LabEnd>) -> impl Fn(Vec<Verdict>) + Send + 's
         taken.judge(&verdicts);
         if let Some(told) = &told {
             let verdicts = verdicts.into_iter().map(|verdict| (verdict.txid, verdict.refused));
-            let _ = told.send(crate::trace::Told::Verdicts(verdicts.collect()));
+            told.send(&crate::trace::Told::Verdicts(verdicts.collect()));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The socket between a lab node and its harness: frames out from a thread of their own, so that a slow harness never stops the
-//! owner; orders in from another, which ends the process when the harness is gone.
+//! The socket between a lab node and its harness: frames out, each written before what it tells of is done, so that a node that is
+//! killed did nothing that was not told; orders in from a thread, which ends the process when the harness is gone.
 use super::Nudge;
 use crate::chain::Look;
 use crate::owner::Input;
@@ -12,11 +12,23 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc;
+use std::sync::{mpsc, Arc, Mutex, PoisonError};
+
+/// Tells the harness. Cheap to clone.
+#[derive(Clone)]
+pub struct Teller(Arc<Mutex<UnixStream>>);
+
+impl Teller {
+    /// Returns when the harness's socket has it. A harness that is gone ends this process elsewhere.
+    pub fn send(&self, told: &Told) {
+        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = Wire::write(&mut *stream, told);
+    }
+}
 
 /// The owner's end.
 pub struct Lab {
-    told: mpsc::Sender<Told>,
+    told: Teller,
     /// To be told once the round is durable, in order.
     noted: Vec<Told>,
     clock: Option<Timestamp>,
@@ -32,19 +44,11 @@ pub struct Lab {
 impl Lab {
     /// Takes up the stream that the harness gave as standard input, and reads who the node is. The sender is for whoever else
     /// has something to tell.
-    pub fn begin() -> Result<(Self, Begin, mpsc::Sender<Told>, UnixStream), TraceError> {
+    pub fn begin() -> Result<(Self, Begin, Teller, UnixStream), TraceError> {
         let mut stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         let gone = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let begin = Wire::read(&mut stream)?.ok_or_else(gone)?;
-        let mut writing = stream.try_clone()?;
-        let (told, waiting) = mpsc::channel::<Told>();
-        std::thread::Builder::new().name("lab trace".into()).spawn(move || {
-            for frame in waiting {
-                if Wire::write(&mut writing, &frame).is_err() {
-                    return;
-                }
-            }
-        })?;
+        let told = Teller(Arc::new(Mutex::new(stream.try_clone()?)));
         let lab = Self {
             told: told.clone(),
             noted: Vec::new(),
@@ -164,7 +168,7 @@ impl Lab {
     /// Everything noted is durable.
     pub fn tell(&mut self) {
         for told in self.noted.drain(..) {
-            let _ = self.told.send(told);
+            self.told.send(&told);
         }
     }
 }

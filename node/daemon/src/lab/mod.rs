@@ -3,7 +3,7 @@
 //! Only a build with the feature `lab` has it. When the socket closes, the process ends: no harness leaves an orphan.
 mod link;
 
-pub use link::Lab;
+pub use link::{Lab, Teller};
 
 use leyden_core::channel::Mutant;
 use leyden_core::ids::NodeId;
