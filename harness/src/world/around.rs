@@ -110,15 +110,20 @@ impl World {
 
     /// From now on the node sees no mempool, and what it broadcasts reaches none. Blocks still arrive.
     pub fn blind(&mut self, node: usize) {
-        self.only_in_process("blind");
         self.note(format!("{} is cut off from the mempool", self.seats[node].name));
         self.around.blind.entry(node).or_default();
+        if let Some(live) = &mut self.live {
+            live.order(node, Order::Blind(true));
+        }
     }
 
     /// The node sees the mempool again, as it is now, and what it broadcast meanwhile is handed in.
     pub fn see_again(&mut self, node: usize) -> Result<(), WorldError> {
         let Some(unheard) = self.around.blind.remove(&node) else { return Ok(()) };
         self.note(format!("{} sees the mempool again", self.seats[node].name));
+        if let Some(live) = &mut self.live {
+            live.order(node, Order::Blind(false));
+        }
         self.show_mempool_to(node)?;
         for transactions in unheard {
             match transactions.as_slice() {
@@ -130,6 +135,10 @@ impl World {
     }
 
     fn show_mempool_to(&mut self, node: usize) -> Result<(), WorldError> {
+        if let Some(live) = &mut self.live {
+            live.look();
+            return Ok(());
+        }
         for tx in self.ground.mempool()? {
             self.queue.push(self.now, node, Happening::Unconfirmed(Arc::new(tx)));
         }
@@ -138,15 +147,20 @@ impl World {
 
     /// From now on the node sees nothing: no message, no block, no mempool, no timer. Its links stay.
     pub fn put_to_sleep(&mut self, node: usize) {
-        self.only_in_process("sleep_node");
         self.note(format!("{} falls asleep", self.seats[node].name));
         self.around.asleep.entry(node).or_default();
+        if let Some(live) = &mut self.live {
+            live.sleeps(node, true);
+        }
     }
 
     /// The node is awake: it gets what it missed, in order, and sees the mempool as it is now.
     pub fn wake_up(&mut self, node: usize) -> Result<(), WorldError> {
         let Some(missed) = self.around.asleep.remove(&node) else { return Ok(()) };
         self.note(format!("{} wakes up", self.seats[node].name));
+        if let Some(live) = &mut self.live {
+            live.sleeps(node, false);
+        }
         for due in missed {
             self.queue.push(due.at.max(self.now), node, due.what);
         }

@@ -308,6 +308,14 @@ impl Desk {
         Ok(())
     }
 
+    fn broadcast(&self, transactions: Vec<Transaction>) {
+        #[cfg(feature = "lab")]
+        if self.owner.lab.as_ref().is_some_and(crate::lab::Lab::is_blind) {
+            return;
+        }
+        self.owner.chain.broadcast(transactions);
+    }
+
     fn send(&self, peer: NodeId, bytes: Vec<u8>) {
         if let Some(connection) = self.links.get(&peer) {
             self.owner.peers.send(&peer, *connection, bytes);
@@ -330,11 +338,11 @@ impl Desk {
             }
             Action::Broadcast { role, channel, tx } => {
                 tracing::info!(%channel, txid = %tx.compute_txid(), ?role, "a transaction goes to the chain");
-                self.owner.chain.broadcast(vec![tx]);
+                self.broadcast(vec![tx]);
             }
             Action::BroadcastPackage { channel, transactions } => {
                 tracing::info!(%channel, count = transactions.len(), "a package goes to the chain");
-                self.owner.chain.broadcast(transactions);
+                self.broadcast(transactions);
             }
             Action::Guard { justice } => {
                 // Without a connection it is lost here: the node gives it again when there is one.

@@ -91,6 +91,8 @@ pub(super) struct Live {
     look_due: bool,
     /// Nodes whose messages wait, theirs and those for them.
     silent: BTreeSet<usize>,
+    /// Nodes that stay paused.
+    asleep: BTreeSet<usize>,
     /// Directions in which this world carries the messages.
     diverted: BTreeSet<(usize, usize)>,
 }
@@ -141,6 +143,7 @@ impl Live {
             present: BTreeSet::new(),
             look_due: false,
             silent: BTreeSet::new(),
+            asleep: BTreeSet::new(),
             diverted: BTreeSet::new(),
         })
     }
@@ -285,6 +288,21 @@ impl Live {
             return Err(LiveError::Control { node: name, error: "the node is not running".into() });
         };
         call(client).map_err(|error| LiveError::Control { node: name, error: error.to_string() })
+    }
+
+    /// Whether a node sleeps: it stays paused whatever happens, until told otherwise.
+    pub fn sleeps(&mut self, node: usize, asleep: bool) {
+        if asleep {
+            self.asleep.insert(node);
+        } else {
+            self.asleep.remove(&node);
+        }
+    }
+
+    /// Lets everybody who is awake take in what waits.
+    pub fn run_all(&mut self) {
+        let awake = (0..self.nodes.len()).filter(|node| !self.asleep.contains(node));
+        awake.collect::<Vec<_>>().into_iter().for_each(|node| self.order(node, Order::Run));
     }
 
     /// Whether messages of and for this node wait, until told otherwise.
