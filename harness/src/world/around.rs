@@ -10,7 +10,15 @@ use leyden_core::ids::{PaymentHash, Preimage};
 use leyden_core::units::{BlockHeight, FeeratePerKw};
 use leyden_node::trace::Order;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
+
+/// A copy of what a node had saved: its records, and its folder if it is a process.
+#[derive(Clone, Debug)]
+pub struct SavedCopy {
+    records: Store,
+    folder: Option<PathBuf>,
+}
 
 /// All of it.
 #[derive(Default, Debug)]
@@ -219,20 +227,33 @@ impl World {
         peers.into_iter().try_for_each(|peer| self.connect(node, peer))
     }
 
-    /// The same from a copy of what it had saved earlier: its newest states are lost. It takes in the blocks that it missed since.
-    pub fn restart_from(&mut self, node: usize, backup: Store) -> Result<(), WorldError> {
-        self.only_in_process("restart_from");
+    /// A copy of all that a node has saved so far.
+    pub fn back_up(&mut self, node: usize) -> Result<SavedCopy, WorldError> {
+        let records = self.seats[node].store.clone();
+        let Some(live) = &mut self.live else { return Ok(SavedCopy { records, folder: None }) };
+        Ok(SavedCopy { records, folder: Some(live.copy_folder(node)?) })
+    }
+
+    /// A restart from a copy of what it had saved earlier: its newest states are lost. It takes in the blocks that it missed since.
+    pub fn restart_from(&mut self, node: usize, backup: &SavedCopy) -> Result<(), WorldError> {
         self.note(format!("{}'s disk is lost: a backup takes its place", self.seats[node].name));
-        self.seats[node].store = backup;
         let peers = self.links.peers(node);
         for peer in &peers {
             self.links.take_down(node, *peer);
             self.cut(node, *peer)?;
         }
-        self.seats[node].restart()?;
-        let seen = self.seats[node].height;
-        for block in self.ground.blocks().iter().filter(|block| block.height.get() > seen) {
-            self.queue.push(self.now, node, Happening::Block(block.clone()));
+        if let (Some(live), Some(folder)) = (&mut self.live, &backup.folder) {
+            live.kill(node);
+            live.put_folder_back(node, folder)?;
+            live.start(node)?;
+            self.drain()?;
+        } else {
+            self.seats[node].store.clone_from(&backup.records);
+            self.seats[node].restart()?;
+            let seen = self.seats[node].height;
+            for block in self.ground.blocks().iter().filter(|block| block.height.get() > seen) {
+                self.queue.push(self.now, node, Happening::Block(block.clone()));
+            }
         }
         self.find_tower(node);
         peers.into_iter().try_for_each(|peer| self.connect(node, peer))
