@@ -5,7 +5,7 @@
 //!   inbox ─► handle, handle, … (until the inbox is empty) ─► sign what waits ─► one commit ─► all actions, in order
 //! ```
 //! Nothing leaves before the commit: a node that cannot save stops, and has promised nothing that it does not remember.
-use crate::chain::Broadcaster;
+use crate::chain::{Broadcaster, Taken};
 use crate::net::{ConnectionId, Peers};
 use crate::store::{BlockMark, Store, StoreError};
 use crate::tower::Guard;
@@ -112,6 +112,8 @@ pub struct Owner {
     pub peers: Peers,
     /// The way to the chain.
     pub chain: Broadcaster,
+    /// What the chain took.
+    pub taken: Taken,
     /// The way to the towers.
     pub guard: Guard,
     /// What is told to owners, numbered from 1.
@@ -337,11 +339,14 @@ impl Desk {
                 }
             }
             Action::Broadcast { role, channel, tx } => {
-                tracing::info!(%channel, txid = %tx.compute_txid(), ?role, "a transaction goes to the chain");
+                let txid = tx.compute_txid();
+                tracing::info!(%channel, %txid, ?role, "a transaction goes to the chain");
+                self.owner.taken.expect(channel, txid);
                 self.broadcast(vec![tx]);
             }
             Action::BroadcastPackage { channel, transactions } => {
                 tracing::info!(%channel, count = transactions.len(), "a package goes to the chain");
+                transactions.iter().for_each(|tx| self.owner.taken.expect(channel, tx.compute_txid()));
                 self.broadcast(transactions);
             }
             Action::Guard { justice } => {

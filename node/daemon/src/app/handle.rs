@@ -1,10 +1,12 @@
 //! The node as its control port sees it.
+use crate::chain::Taken;
 use crate::control::{Backend, BoxFuture, Info, PeerInfo};
 use crate::net::{Dialer, Peers};
 use crate::owner::{Input, Standing};
 use bitcoin::Network;
-use leyden_core::ids::NodeId;
+use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::node::{Command, CommandError, Notice, Reply};
+use leyden_core::units::BlockHeight;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -20,6 +22,7 @@ pub(super) struct Handle {
     pub peers: Peers,
     pub notices: broadcast::Sender<(u64, Notice)>,
     pub stands: watch::Receiver<Standing>,
+    pub taken: Taken,
     pub stopping: watch::Sender<bool>,
     pub node_id: NodeId,
     pub alias: String,
@@ -85,6 +88,24 @@ impl Backend for Handle {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         Box::pin(async move { info })
+    }
+
+    fn at_height(&self, height: BlockHeight) -> BoxFuture<Result<(), CommandError>> {
+        let mut stands = self.stands.clone();
+        Box::pin(async move {
+            let there = |standing: &Standing| standing.height >= height && standing.hash.is_some();
+            stands.wait_for(there).await.map(drop).map_err(|_| CommandError("the node is stopping".into()))
+        })
+    }
+
+    fn published(&self, channel: ChannelId, more_than: Option<u64>) -> BoxFuture<Result<u64, CommandError>> {
+        let taken = self.taken.clone();
+        Box::pin(async move {
+            match more_than {
+                Some(few) => Ok(taken.more_than(channel, few).await),
+                None => Ok(taken.count(&channel)),
+            }
+        })
     }
 
     fn notices(&self) -> broadcast::Receiver<(u64, Notice)> {

@@ -9,7 +9,7 @@ mod process;
 pub use lab::LabEnd;
 pub(crate) use process::{birthday, join, spawn, Signals};
 
-use crate::chain::{self, Broadcaster, Core, Interest, Known, Look, Stop, Verdict};
+use crate::chain::{self, Broadcaster, Core, Interest, Known, Look, Stop, Taken, Verdict};
 use crate::config::CoreConfig;
 use crate::control::{self, ControlError};
 use crate::net::{Book, Dialer, Peers};
@@ -23,7 +23,7 @@ use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Node, NodeConfig, RestoreError};
 use leyden_core::tower::TowerRestoreError;
 use leyden_core::units::{BlockHeight, FeeratePerKw};
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{mpsc as threads, Arc};
@@ -126,6 +126,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     let listener = listen(settings.listen).await?;
     let listening = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let (stopping, mut stopped) = watch::channel(false);
+    let taken = Taken::default();
     let server = control::Server::start(
         control::Options {
             address: settings.control,
@@ -139,6 +140,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
             peers: peers.clone(),
             notices: notices.clone(),
             stands: stands.clone(),
+            taken: taken.clone(),
             stopping,
             node_id: begun.id,
             alias: settings.alias.clone(),
@@ -153,6 +155,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         begun.known,
         &inbox,
         told(
+            taken.clone(),
             #[cfg(feature = "lab")]
             &lab,
         ),
@@ -162,6 +165,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         store: begun.store,
         peers: peers.clone(),
         chain: chain.broadcaster.clone(),
+        taken,
         guard: Client::start(&settings.seed.node_secret(), settings.towers, inbox.clone())?,
         notices,
         standing,
@@ -171,6 +175,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     let (owning, ended) = own(owner, inputs)?;
     let meeting = tokio::spawn(meet(stands, peers.clone(), dialer, settings.connect, listener));
     tracing::info!(control = %server.address(), listen = ?listening, "the node runs");
+    say_where(&begun.id, listening);
     tokio::select! {
         () = signals.wait() => tracing::info!("a signal ends the node"),
         _ = stopped.wait_for(|stop| *stop) => tracing::info!("its owner ends the node"),
@@ -184,6 +189,13 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     // The chain's threads may wait for Core a while longer; the process does not.
     stop.stop();
     result.map_err(RunError::from)
+}
+
+/// One line for whoever started the node: what a peer needs to connect to it.
+fn say_where(id: &NodeId, listening: Option<SocketAddr>) {
+    let line = listening.map_or_else(|| id.to_string(), |address| format!("{id}@{address}"));
+    // Nobody may be reading.
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// What the folder held.
@@ -266,9 +278,10 @@ impl ChainEnd {
 
 /// Who hears what Core says to our transactions.
 #[cfg(feature = "lab")]
-fn told(lab: &Option<LabEnd>) -> impl Fn(Vec<Verdict>) + Send + 'static {
+fn told(taken: Taken, lab: &Option<LabEnd>) -> impl Fn(Vec<Verdict>) + Send + 'static {
     let told = lab.as_ref().map(|end| end.told.clone());
     move |verdicts| {
+        taken.judge(&verdicts);
         if let Some(told) = &told {
             let verdicts = verdicts.into_iter().map(|verdict| (verdict.txid, verdict.refused));
             let _ = told.send(crate::trace::Told::Verdicts(verdicts.collect()));
@@ -277,8 +290,8 @@ fn told(lab: &Option<LabEnd>) -> impl Fn(Vec<Verdict>) + Send + 'static {
 }
 
 #[cfg(not(feature = "lab"))]
-fn told() -> impl Fn(Vec<Verdict>) + Send + 'static {
-    drop
+fn told(taken: Taken) -> impl Fn(Vec<Verdict>) + Send + 'static {
+    move |verdicts| taken.judge(&verdicts)
 }
 
 fn dialer(settings: &Settings, peers: &Peers) -> io::Result<Dialer> {

@@ -9,11 +9,11 @@ use crate::owner::{Input, Standing, INBOX};
 use crate::store::TowerStore;
 use crate::tower::Keeper;
 use bitcoin::Network;
-use leyden_core::ids::NodeId;
+use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Command, CommandError, Notice, Reply};
 use leyden_core::tower::{Tower, TowerConfig};
-use leyden_core::units::FeeratePerKw;
+use leyden_core::units::{BlockHeight, FeeratePerKw};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{mpsc as threads, Arc};
@@ -178,6 +178,14 @@ impl Backend for Handle {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         Box::pin(async move { info })
+    }
+
+    fn at_height(&self, _: BlockHeight) -> BoxFuture<Result<(), CommandError>> {
+        Box::pin(async { Err(no_node()) })
+    }
+
+    fn published(&self, _: ChannelId, _: Option<u64>) -> BoxFuture<Result<u64, CommandError>> {
+        Box::pin(async { Err(no_node()) })
     }
 
     fn notices(&self) -> broadcast::Receiver<(u64, Notice)> {
