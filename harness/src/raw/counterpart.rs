@@ -260,10 +260,14 @@ impl Counterpart {
                 raw.send_bytes(&bytes);
                 self.said.push(message);
             }
-            Some(Bent::Changed(bytes)) => drop(raw.send_bytes(&bytes)),
+            Some(Bent::Changed(bytes)) => {
+                raw.send_bytes(&bytes);
+            }
             Some(Bent::Instead(messages)) => {
                 self.silent = true;
-                messages.iter().for_each(|bytes| drop(raw.send_bytes(bytes)));
+                for bytes in messages {
+                    raw.send_bytes(&bytes);
+                }
             }
         }
     }

@@ -54,7 +54,7 @@ pub enum RawError {
     #[error("the node's bytes cannot be opened: {0}")]
     Unsealed(String),
     /// It did not come.
-    #[error("within {} s there was no {0}", PATIENCE.as_secs())]
+    #[error("within {} s there was no {what}", PATIENCE.as_secs(), what = .0)]
     Slow(&'static str),
     /// The control port.
     #[error("the control port: {0}")]

@@ -22,6 +22,8 @@ read -r word
 kill -9 "$node"
 wait "$node"
 "#;
+/// The node's own folder, beside its log.
+const FOLDER: &str = "node";
 /// What the node logs when peers and its owner can reach it.
 const READY: &str = "the node runs";
 
@@ -56,7 +58,7 @@ impl StockNode {
             .arg("--core-cookie-file")
             .arg(core.folder().join("regtest/.cookie"))
             .arg("--folder")
-            .arg(folder.path())
+            .arg(folder.path().join(FOLDER))
             .args(flags)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -72,7 +74,7 @@ impl StockNode {
             let _ = supervisor.wait();
             return Err(RawError::NotStarted(file_tail(&log, 2_000)));
         };
-        let info = Client::from_folder(folder.path())?.getinfo()?;
+        let info = Client::from_folder(&folder.path().join(FOLDER))?.getinfo()?;
         let listen = info.listening.first().and_then(|address| address.parse().ok());
         let listen = listen.ok_or_else(|| RawError::NotStarted("it listens nowhere".into()))?;
         Ok(Self { supervisor, folder, pid, id: info.node_id, listen })
@@ -83,7 +85,7 @@ impl StockNode {
     /// # Errors
     /// It is not there any more.
     pub fn client(&self) -> Result<Client, RawError> {
-        Ok(Client::from_folder(self.folder.path())?)
+        Ok(Client::from_folder(&self.folder.path().join(FOLDER))?)
     }
 
     /// The end of its log.
