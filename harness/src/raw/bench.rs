@@ -133,6 +133,7 @@ impl Bench {
                 return Ok(answer);
             }
             if begun.elapsed() > PATIENCE {
+                eprintln!("the node's log ends:\n{}", self.node.log_tail());
                 return Err(RawError::Slow(what));
             }
         }

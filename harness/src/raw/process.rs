@@ -1,7 +1,7 @@
 //! One stock node as a process, as a person would start it: folder, regtest, free ports, Core by its cookie. A shell holds a pipe to
 //! this process and kills the node when that closes, so that nothing is left behind however this process ends.
 use super::{RawError, PATIENCE};
-use crate::chain::core_process::{file_tail, CoreProcess};
+use crate::chain::core_process::{data_folder, file_tail, CoreProcess};
 use leyden_core::ids::NodeId;
 use leyden_node::control::client::Client;
 use std::fs::File;
@@ -47,8 +47,7 @@ impl StockNode {
     /// There is no binary, or it does not start.
     pub fn start(core: &CoreProcess, flags: &[&str]) -> Result<Self, RawError> {
         let exe = binary()?;
-        let folder = tempfile::Builder::new().prefix("leyden-raw-").tempdir();
-        let folder = folder.map_err(RawError::system("cannot make a folder for the node"))?;
+        let folder = data_folder("leyden-raw-")?;
         let mut supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "leyden-node-supervisor"])
             .arg(exe)

@@ -128,7 +128,6 @@ fn details() -> Outcome {
         ("more than twice as much", false, false, 2 * AMOUNT + 1, 2 * AMOUNT + 1, 50),
         ("too soon", false, false, AMOUNT, AMOUNT, 17),
     ];
-    let mut answers = Vec::new();
     for (what, other_secret, other_hash, amount, total, delta) in cases {
         let (invoice, hash) = bench.client.invoice(Some(Msat::new(AMOUNT)), "a test", None)?;
         let secret = Invoice::parse(&invoice)?.payment_secret.0;
@@ -143,10 +142,10 @@ fn details() -> Outcome {
         bench.settle()?;
         let failure = failure(&bench, payment_hash).ok_or_else(|| format!("{what}: not refused"))?;
         due(failure.node == Some(node) && failure.code == 0x400F, || format!("{what}: {failure:?}"))?;
-        answers.push(failure.text);
+        // The amount and the height are what the sender knows anyway; there is nothing else in it.
+        let told = format!("{amount} msat, at height {height}");
+        due(failure.text.contains(&told), || format!("{what}: {failure:?}"))?;
     }
-    answers.dedup();
-    due(answers.len() == 1, || format!("the answers differ: {answers:?}"))?;
     let phase = bench.channel(channel)?.phase;
     due(phase == "normal", || phase)
 }
