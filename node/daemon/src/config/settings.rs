@@ -86,7 +86,8 @@ pub(super) fn apply(
 }
 
 /// Why there is no Electrum source of the chain, and what there is.
-const ELECTRUM_NOT_SERVED: &str = "an Electrum server hands out no whole blocks, and this node reads whole blocks; unset it, and name \
+const ELECTRUM_NOT_SERVED: &str =
+    "an Electrum server hands out no whole blocks, and this node reads whole blocks; unset it, and name \
     a Bitcoin Core with `core-url`";
 
 /// What is known so far.
