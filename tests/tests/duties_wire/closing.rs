@@ -49,7 +49,7 @@ pub const ROWS: &[Row] = &[
 
 /// A range of fees that leaves the node none, since nobody has so much. The signature does not cover it.
 fn no_common_fee(message: &Message) -> Option<Vec<Vec<u8>>> {
-    let beyond = |sat| Sat::new(2_000_000 + sat);
+    let beyond = |sat: u64| Sat::new(2_000_000 + sat);
     let range = FeeRange { min_fee_satoshis: beyond(0), max_fee_satoshis: beyond(1) };
     closing(message, |signed| signed.fee_range = Some(range))
 }
