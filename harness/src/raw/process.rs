@@ -92,6 +92,19 @@ impl StockNode {
         file_tail(&self.folder.path().join("log"), 4_000)
     }
 
+    /// What it takes of the machine, to be asked at any time.
+    pub fn usage(&self) -> Usage {
+        Usage { pid: self.pid }
+    }
+}
+
+/// What a process takes of the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    pid: u32,
+}
+
+impl Usage {
     /// Memory that it holds (VmRSS), in bytes; none when it is gone.
     pub fn memory(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
