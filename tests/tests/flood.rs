@@ -24,7 +24,7 @@ const CHEAT: usize = 0;
 /// A peer that was away, and comes back in the middle of the flood.
 const HONEST: usize = 1;
 /// The node may hold so much, in bytes. Idle it holds some 20 MiB; what may wait in it for and from all peers is 130 MiB.
-const MEMORY_MAX: u64 = 400 << 20;
+const MEMORY_MAX: u64 = 250 << 20;
 /// The node may hold so many descriptors: 1,100 connections, 512 handshakes, its own.
 const DESCRIPTORS_MAX: usize = 1_700;
 /// Strangers that stay connected: more than the node takes.

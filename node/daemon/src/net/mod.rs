@@ -17,6 +17,7 @@ use crate::owner::Input;
 use leyden_core::ids::NodeId;
 use leyden_core::transport::Session;
 use link::Queue;
+use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use secp256k1::SecretKey;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -170,8 +171,12 @@ impl Peers {
         }
     }
 
-    /// Takes in connections for ever.
+    /// Takes in connections for ever. The process may open as many descriptors as the system lets it.
     pub async fn listen(self, listener: TcpListener) {
+        let most = getrlimit(Resource::Nofile);
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: most.maximum, ..most }) {
+            tracing::warn!(%error, "the system leaves few descriptors for connections");
+        }
         let mut handshakes: VecDeque<Handshake> = VecDeque::new();
         loop {
             match listener.accept().await {
