@@ -14,6 +14,7 @@ use leyden_core::units::{BlockHeight, FeeratePerKw, Msat, Sat};
 use leyden_node::control::client::Client;
 use std::sync::Arc;
 use std::time::Instant;
+use tempfile::TempDir;
 
 /// What each party has in its wallet at the start.
 const COINS: Amount = Amount::from_sat(10_000_000);
@@ -77,6 +78,18 @@ impl Bench {
         let outputs = scripts.into_iter().map(|script_pubkey| TxOut { value: COINS, script_pubkey });
         self.miner.fund(&mut self.chain, outputs.collect())?;
         self.mine(1)
+    }
+
+    /// Kills the node and starts it again with an old folder, as somebody does who restores a copy. The counterparts are not connected.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn go_back(&mut self, folder: TempDir) -> Result<(), RawError> {
+        self.peers.iter_mut().for_each(Counterpart::disconnect);
+        self.node.kill();
+        self.node = StockNode::start_in(self.chain.process(), folder, &[])?;
+        self.client = self.node.client()?;
+        Ok(())
     }
 
     /// Until nobody has anything to say, and Core has what the counterparts publish.

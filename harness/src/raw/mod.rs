@@ -17,7 +17,7 @@ mod socket;
 pub use bench::Bench;
 pub use counterpart::{Bend, Bent, Counterpart};
 pub use peer::{RawPeer, Reaction};
-pub use process::StockNode;
+pub use process::{StockNode, Usage};
 pub use socket::Socket;
 
 use crate::chain::core_process::CoreError;

@@ -46,8 +46,15 @@ impl StockNode {
     /// # Errors
     /// There is no binary, or it does not start.
     pub fn start(core: &CoreProcess, flags: &[&str]) -> Result<Self, RawError> {
+        Self::start_in(core, data_folder("leyden-raw-")?, flags)
+    }
+
+    /// [`StockNode::start`] in a folder that an earlier [`StockNode::snapshot`] made.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_in(core: &CoreProcess, folder: TempDir, flags: &[&str]) -> Result<Self, RawError> {
         let exe = binary()?;
-        let folder = data_folder("leyden-raw-")?;
         let mut supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "leyden-node-supervisor"])
             .arg(exe)
@@ -79,6 +86,23 @@ impl StockNode {
         Ok(Self { supervisor, folder, pid, id: info.node_id, listen })
     }
 
+    /// A copy of its folder as it is now. The node must be at rest.
+    ///
+    /// # Errors
+    /// The system does not let it be copied.
+    pub fn snapshot(&self) -> Result<TempDir, RawError> {
+        let folder = data_folder("leyden-raw-")?;
+        let (from, to) = (self.folder.path().join(FOLDER), folder.path().join(FOLDER));
+        copy(&from, &to).map_err(RawError::system("cannot copy the node's folder"))?;
+        Ok(folder)
+    }
+
+    /// Kills it as a power cut does.
+    pub fn kill(&mut self) {
+        drop(self.supervisor.stdin.take());
+        let _ = self.supervisor.wait();
+    }
+
     /// A connection to its control port.
     ///
     /// # Errors
@@ -92,6 +116,19 @@ impl StockNode {
         file_tail(&self.folder.path().join("log"), 4_000)
     }
 
+    /// What it takes of the machine, to be asked at any time.
+    pub fn usage(&self) -> Usage {
+        Usage { pid: self.pid }
+    }
+}
+
+/// What a process takes of the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    pid: u32,
+}
+
+impl Usage {
     /// Memory that it holds (VmRSS), in bytes; none when it is gone.
     pub fn memory(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
@@ -110,9 +147,22 @@ impl Drop for StockNode {
         if std::thread::panicking() {
             eprintln!("the node's log ends:\n{}", self.log_tail());
         }
-        drop(self.supervisor.stdin.take());
-        let _ = self.supervisor.wait();
+        self.kill();
     }
+}
+
+/// With the permissions of each: the node insists on them.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    if !from.is_dir() {
+        return std::fs::copy(from, to).map(drop);
+    }
+    std::fs::create_dir(to)?;
+    std::fs::set_permissions(to, std::fs::metadata(from)?.permissions())?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 fn first_line(stdout: impl Read) -> String {

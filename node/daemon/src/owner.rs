@@ -217,6 +217,9 @@ impl Desk {
     fn take_in(&mut self, input: Input, round: &mut Round) {
         match input {
             Input::Connected { peer, connection } => {
+                if self.owner.peers.is_crowded() && !self.owner.node.has_channel_with(&peer) {
+                    return self.owner.peers.refuse(&peer, connection);
+                }
                 self.links.insert(peer, connection);
                 self.handle(Event::Connected { peer }, round);
             }

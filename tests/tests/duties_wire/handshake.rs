@@ -6,10 +6,12 @@ use leyden_core::wire::{Message, Ping};
 use leyden_harness::raw::{Bench, RawPeer, Socket};
 use secp256k1::SecretKey;
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
     ("n100_a_wrong_act_one_or_three_is_answered_with_nothing", wrong_acts_of_a_dialler),
     ("n100_a_wrong_act_two_is_answered_with_nothing", wrong_acts_of_an_answerer),
+    ("n100_the_silent_keep_nobody_out", silent),
     ("n101_a_changed_message_ends_the_connection", changed_messages),
     ("n101_keys_rotate_and_the_longest_message_fits", rotation),
 ];
@@ -68,6 +70,23 @@ fn wrong_acts_of_a_dialler() -> Outcome {
         due(rest.is_empty(), || format!("act three, {what}: {} bytes came", rest.len()))?;
     }
     still_serves(&bench)
+}
+
+/// More connections than the node keeps handshakes: whoever says nothing, or stops in the middle, makes room.
+fn silent() -> Outcome {
+    let bench = Bench::start(0, &[])?;
+    let mut sockets = Vec::new();
+    for number in 0..700 {
+        let mut socket = Socket::connect(bench.node.listen)?;
+        if number % 2 == 0 {
+            socket.write(&Initiator::start(&secret(), ephemeral(94), bench.node.id).1);
+        }
+        sockets.push(socket);
+    }
+    let begun = Instant::now();
+    still_serves(&bench)?;
+    // Not only when the others have timed out, which takes 10 s.
+    due(begun.elapsed() < Duration::from_secs(8), || format!("served after {:?}", begun.elapsed()))
 }
 
 fn wrong_acts_of_an_answerer() -> Outcome {

@@ -1,15 +1,17 @@
 //! Reconnection (BOLT 2, "Message Retransmission", N32 and N50 to N54): what a peer claims about the state, and what comes again.
-use super::row::{judge, one, pays, two_channels, Due, Row, BENT};
+use super::row::{judge, one, pays, two_channels, Due, Row, BENT, WITNESS};
 use super::{due, Outcome, Test};
 use leyden_core::ids::ChannelId;
 use leyden_core::node::Command;
 use leyden_core::units::{FeeratePerKw, Msat};
 use leyden_core::wire::{ChannelReestablish, Message, TlvRecord, UpdateFee};
+use leyden_harness::chain::Chain;
 use leyden_harness::raw::{Bench, Bent};
 
 pub const TESTS: &[Test] = &[
     ("n32_an_offer_that_comes_again_counts_once", offer_again),
     ("n53_revocation_and_signature_come_again_in_their_order", again_in_order),
+    ("n52_a_node_that_lost_states_publishes_nothing", lost_states),
     ("n54_records_of_other_protocols_are_ignored", unknown_records),
     ("n51_a_second_channel_reestablish_is_warned_about", second),
 ];
@@ -116,6 +118,42 @@ fn again_in_order() -> Outcome {
         bench.peers[BENT].heard[heard..].iter().filter(|m| last(m)).take(2).cloned().collect();
     due(again == lost, || format!("{lost:?}, and after the break {again:?}"))?;
     due(bench.pays(BENT, 1_000_000)?, || "the channel does not go on".into())
+}
+
+/// The node runs from an old copy of its folder, and its peer proves it: it must not publish what it revoked, and asks the peer to close.
+fn lost_states() -> Outcome {
+    let (mut bench, channel) = two_channels(&[])?;
+    let old = bench.node.snapshot()?;
+    due(bench.pays(BENT, 10_000_000)?, || "the payment before failed".into())?;
+    bench.go_back(old)?;
+    let funding = bench.channel(channel)?.terms.ok_or("no terms")?.funding;
+    let address = bench.node.listen;
+    bench.peers[WITNESS].connect(address)?;
+    bench.peers[BENT].connect(address)?;
+    bench.peers[WITNESS].talk()?;
+    // The proof goes out; what the node claims does not come in, or the peer would close at once.
+    let peer = &mut bench.peers[BENT];
+    let greeting = peer.listen()?.messages;
+    greeting.iter().filter(|message| matches!(message, Message::Init(_))).for_each(|init| peer.hear(init));
+    let reaction = peer.listen()?;
+    let asked = reaction.errors().iter().any(|text| text.contains("please close the channel"));
+    due(asked, || format!("{reaction:?}"))?;
+    let command = bench.client.forceclosechannel(channel);
+    due(command.is_err(), || "its own owner can make it publish what it revoked".into())?;
+    bench.peers[BENT].disconnect();
+    bench.mine(3)?;
+    let phase = bench.channel(channel)?.phase;
+    due(phase == "fallen behind", || phase)?;
+    let unspent = bench.chain.unspent(funding)?.is_some();
+    due(unspent, || "something was published".into())?;
+    // The peer closes, and the node takes its money from the peer's commitment.
+    bench.peers[BENT].command(Command::ForceClose { channel })?;
+    bench.settle()?;
+    bench.spend_of(funding)?;
+    bench.mine(1)?;
+    let phase = bench.channel(channel)?.phase;
+    due(phase == "on chain", || phase)?;
+    due(bench.pays(WITNESS, 1_000_000)?, || "the other peer's channel suffers".into())
 }
 
 fn unknown_records() -> Outcome {
