@@ -4,11 +4,13 @@ use crate::chain::electrs::ElectrsError;
 use crate::checks::replay::Replay;
 use crate::checks::{self, Evidence, Excuse, Pushed};
 use crate::run::Cause;
-use crate::settlement::{second, Settlement};
+use crate::settlement::second::{self, Index};
+use crate::settlement::Settlement;
 use crate::snapshot;
 use crate::transcript::Transcript;
-use leyden_core::node::{Command, Notice};
+use leyden_core::node::{Command, NewBlock, Notice};
 use leyden_core::units::{Msat, Sat};
+use std::sync::Arc;
 
 /// Blocks in which everything must be resolved: the longest delay there is, expiries, and 100 confirmations after each.
 const MOST_BLOCKS: u32 = 6_000;
@@ -223,10 +225,23 @@ impl Net {
     /// # Errors
     /// If the server cannot be started or asked.
     pub fn second_opinion(&mut self) -> Result<Option<Settlement>, ElectrsError> {
-        let Some(mut index) = self.world.ground().index()? else { return Ok(None) };
-        let mut settlement = second::read_from(&mut index, &self.names, self.payment_lines())?;
+        let index = self.world.ground().index()?;
+        index.map(|mut index| self.second_opinion_of(&mut index)).transpose()
+    }
+
+    /// The settlement from any index of this chain.
+    ///
+    /// # Errors
+    /// The index's own.
+    pub fn second_opinion_of<I: Index>(&mut self, index: &mut I) -> Result<Settlement, I::Error> {
+        let mut settlement = second::read_from(index, &self.names, self.payment_lines())?;
         settlement.publish(&self.world.transcript().first_broadcasts(&self.names));
-        Ok(Some(settlement))
+        Ok(settlement)
+    }
+
+    /// The best chain's blocks, the first after genesis first.
+    pub fn blocks(&mut self) -> Vec<Arc<NewBlock>> {
+        self.world.ground().blocks().to_vec()
     }
 
     /// A party ends with exactly this much in its wallet, by the chain.

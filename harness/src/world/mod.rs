@@ -21,6 +21,7 @@ mod tower;
 mod turn;
 mod worlds;
 
+pub use around::SavedCopy;
 pub use error::WorldError;
 pub use ground::Ground;
 pub use kill::{Point, Saved};

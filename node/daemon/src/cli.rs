@@ -31,6 +31,9 @@ pub struct CliArgs {
     /// Print the result as JSON
     #[arg(long, global = true)]
     pub json: bool,
+    /// Print one field of the result alone, such as node_id or channels.0.channel_id
+    #[arg(long, value_name = "FIELD", global = true)]
+    pub get: Option<String>,
     /// How long to wait, in seconds [default: 60; `openchannel --wait` and `closechannel --wait`: as long as it takes]
     #[arg(long, value_name = "SECONDS", global = true, value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
@@ -114,7 +117,7 @@ impl From<ClientError> for Failure {
 const USUAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn carry_out(args: CliArgs, out: &mut dyn Write, progress: &mut dyn Write) -> Result<(), Failure> {
-    let CliArgs { folder, json, timeout, verb } = args;
+    let CliArgs { folder, json, get, timeout, verb } = args;
     if let Verb::Help { method, markdown: page } = verb {
         return print_help(method.as_deref(), page, out);
     }
@@ -127,15 +130,21 @@ fn carry_out(args: CliArgs, out: &mut dyn Write, progress: &mut dyn Write) -> Re
     let mut wait = wait::Wait { client: &mut client, timeout, json, out, progress };
     match verb {
         Verb::Pay { no_wait: false, .. } => wait.pay(&verb.call()),
-        Verb::OpenChannel { wait: true, .. } => wait.open(&verb.call()),
-        Verb::CloseChannel { wait: true, channel, .. } | Verb::ForceCloseChannel { wait: true, channel } => {
-            wait.close(&verb.call(), channel)
-        }
+        Verb::OpenChannel { wait: Some(until), .. } => wait.open(&verb.call(), until),
+        Verb::CloseChannel { wait: Some(until), channel, .. }
+        | Verb::ForceCloseChannel { wait: Some(until), channel } => wait.close(&verb.call(), channel, until),
+        Verb::WaitChannel { channel } => wait.ready(channel),
         Verb::Stop { no_wait: false } => wait.stop(),
         Verb::Events { from, count } => wait.events(from, count),
         other => {
             let call = other.call();
             let result = client.call(&call)?;
+            if let Some(field) = &get {
+                let value = show::field_of(&result, field);
+                let value =
+                    value.ok_or_else(|| Failure::Usage(format!("the result has no field {field:.60}")))?;
+                return Ok(writeln!(out, "{value}")?);
+            }
             print(&call, &result, json, out)
         }
     }

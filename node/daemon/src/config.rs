@@ -43,8 +43,6 @@ pub struct Config {
     pub control: SocketAddr,
     /// Bitcoin Core.
     pub core: CoreConfig,
-    /// An Electrum server to take the chain from instead of Core.
-    pub electrum_url: Option<String>,
     /// The feerate while the chain's source has no estimate.
     pub fallback_feerate: FeeratePerKw,
     /// What is logged, and where.
@@ -157,6 +155,9 @@ pub enum ConfigError {
     /// Two settings do not fit together.
     #[error("settings `{0}` and `{1}` do not fit together: {2}")]
     Together(&'static str, &'static str, &'static str),
+    /// The setting is known, and what it asks for is not built.
+    #[error("setting `{0}` is not served yet: {1}")]
+    NotServed(&'static str, &'static str),
     /// The file has a key that is no setting.
     #[error("{path}: there is no setting `{key}`{}", did_you_mean(.near))]
     Unknown {

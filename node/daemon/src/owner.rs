@@ -5,7 +5,7 @@
 //!   inbox ─► handle, handle, … (until the inbox is empty) ─► sign what waits ─► one commit ─► all actions, in order
 //! ```
 //! Nothing leaves before the commit: a node that cannot save stops, and has promised nothing that it does not remember.
-use crate::chain::Broadcaster;
+use crate::chain::{Broadcaster, Taken};
 use crate::net::{ConnectionId, Peers};
 use crate::store::{BlockMark, Store, StoreError};
 use crate::tower::Guard;
@@ -112,6 +112,8 @@ pub struct Owner {
     pub peers: Peers,
     /// The way to the chain.
     pub chain: Broadcaster,
+    /// What the chain took.
+    pub taken: Taken,
     /// The way to the towers.
     pub guard: Guard,
     /// What is told to owners, numbered from 1.
@@ -308,6 +310,14 @@ impl Desk {
         Ok(())
     }
 
+    fn broadcast(&self, transactions: Vec<Transaction>) {
+        #[cfg(feature = "lab")]
+        if self.owner.lab.as_ref().is_some_and(crate::lab::Lab::is_blind) {
+            return;
+        }
+        self.owner.chain.broadcast(transactions);
+    }
+
     fn send(&self, peer: NodeId, bytes: Vec<u8>) {
         if let Some(connection) = self.links.get(&peer) {
             self.owner.peers.send(&peer, *connection, bytes);
@@ -329,12 +339,15 @@ impl Desk {
                 }
             }
             Action::Broadcast { role, channel, tx } => {
-                tracing::info!(%channel, txid = %tx.compute_txid(), ?role, "a transaction goes to the chain");
-                self.owner.chain.broadcast(vec![tx]);
+                let txid = tx.compute_txid();
+                tracing::info!(%channel, %txid, ?role, "a transaction goes to the chain");
+                self.owner.taken.expect(channel, txid);
+                self.broadcast(vec![tx]);
             }
             Action::BroadcastPackage { channel, transactions } => {
                 tracing::info!(%channel, count = transactions.len(), "a package goes to the chain");
-                self.owner.chain.broadcast(transactions);
+                transactions.iter().for_each(|tx| self.owner.taken.expect(channel, tx.compute_txid()));
+                self.broadcast(transactions);
             }
             Action::Guard { justice } => {
                 // Without a connection it is lost here: the node gives it again when there is one.

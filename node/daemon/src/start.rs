@@ -1,4 +1,6 @@
 //! The command line's first words: what is to be done, with which settings, and what the exit status is.
+mod detach;
+
 use crate::app::{self, RunError, Settings};
 use crate::cli;
 use crate::config::{Config, ConfigError, PeerAddress, RunArgs, TowerArgs};
@@ -32,13 +34,21 @@ enum What {
     ///
     /// Each setting can be given as a flag, as an environment variable LEYDEN_<NAME>, or in leyden.toml in the folder, in this order.
     /// The first run makes the folder and a seed: write its words down with `leyden-node words`.
-    Run(RunArgs),
+    ///
+    /// When it runs, one line on stdout says what a peer needs to connect to it: ID@HOST:PORT.
+    Run {
+        #[command(flatten)]
+        args: RunArgs,
+        /// Go on in the background: return once the node runs. It logs to log in its folder, unless --log-file says otherwise
+        #[arg(long)]
+        detach: bool,
+    },
     /// Run a watchtower: it keeps sealed penalties for nodes, and punishes when one of their peers publishes an old state.
     ///
     /// Settings as for `run`. Its log says its address, which nodes name with --tower. It holds no money, and can take none.
     Tower(TowerArgs),
     /// Talk to a running node, or to a tower (getinfo, listpeers, stop).
-    Cli(cli::CliArgs),
+    Cli(Box<cli::CliArgs>),
     /// Show the 24 words of the node's seed. Whoever reads them owns the node's money.
     Words(RunArgs),
     /// Make the seed of a new folder from 24 words, read from standard input.
@@ -62,6 +72,8 @@ enum StartError {
     Run(#[from] RunError),
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error("the node did not start ({0})")]
+    Ended(std::process::ExitStatus),
     #[cfg(feature = "lab")]
     #[error(transparent)]
     Lab(#[from] crate::trace::TraceError),
@@ -71,9 +83,10 @@ enum StartError {
 pub fn main() -> ExitCode {
     let Arguments { what } = Arguments::parse();
     let result = match what {
-        What::Run(args) => run(&args),
+        What::Run { args, detach: false } => run(&args),
+        What::Run { args, detach: true } => detach::detach(&args),
         What::Tower(args) => tower(&args),
-        What::Cli(args) => return cli::run(args),
+        What::Cli(args) => return cli::run(*args),
         What::Words(args) => words(&args),
         What::Restore(args) => restore(&args),
         What::Descriptor(args) => descriptor(&args),
@@ -193,7 +206,7 @@ fn descriptor(args: &RunArgs) -> Result<(), StartError> {
 #[cfg(feature = "lab")]
 pub fn lab_main() -> ExitCode {
     let Arguments { what } = Arguments::parse();
-    let What::Run(args) = what else {
+    let What::Run { args, detach: false } = what else {
         eprintln!("leyden-node-lab: it only runs, for a harness; all else is done by leyden-node");
         return ExitCode::from(2);
     };

@@ -17,11 +17,12 @@ use std::sync::Arc;
 impl World {
     /// Takes in what is told until all is quiet.
     pub(in crate::world) fn drain_live(&mut self) -> Result<(), WorldError> {
-        self.processes().order_all(&Order::Run);
+        self.processes().run_all();
         self.settle_down()?;
         // Between the steps of a script time stands still: commands pile up, and all of them go at once.
         self.processes().order_all(&Order::Pause);
-        self.settle_down()
+        self.settle_down()?;
+        self.note_present()
     }
 
     fn settle_down(&mut self) -> Result<(), WorldError> {
@@ -32,7 +33,10 @@ impl World {
             let live = self.processes();
             let Some(waits) = live.awaited(height) else {
                 if live.take_look_due() {
-                    live.order_all(&Order::Look);
+                    let seeing = (0..self.seats.len()).filter(|node| self.sees_mempool(*node));
+                    for node in seeing.collect::<Vec<_>>() {
+                        self.processes().order(node, Order::Look);
+                    }
                 } else if !self.carry_next()? {
                     return Ok(());
                 }
@@ -235,6 +239,9 @@ impl World {
     }
 
     fn await_verdict(&mut self, node: usize, transactions: &[Transaction]) {
+        if self.is_unheard(node, transactions) {
+            return;
+        }
         let live = self.processes();
         live.nodes[node].unjudged += 1;
         transactions.iter().for_each(|tx| live.learn(tx));
@@ -259,10 +266,11 @@ impl World {
             };
             if submitted.is_ok() {
                 self.ground.heard_of(&tx);
+                self.processes().present.insert(txid);
             }
             self.told_node(node, &tx, submitted)?;
         }
-        self.note_present()
+        Ok(())
     }
 
     /// What the mempool holds now.

@@ -5,9 +5,11 @@ mod follow;
 mod mempool;
 mod rpc;
 mod submit;
+mod taken;
 
 pub use self::core::{Core, Stop};
 pub use follow::{follow, Known};
 pub use mempool::{watch, Interest, Look};
 pub use rpc::RpcError;
 pub use submit::{Broadcaster, Verdict};
+pub use taken::Taken;

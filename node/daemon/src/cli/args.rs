@@ -5,7 +5,7 @@ use crate::control::Call;
 use leyden_core::ids::{ChannelId, NodeId, ShortChannelId};
 use leyden_core::node::{ForwardPolicy, KnownChannel};
 use leyden_core::tx::ChannelType;
-use leyden_core::units::{FeeratePerKw, Msat, Sat};
+use leyden_core::units::{BlockHeight, FeeratePerKw, Msat, Sat};
 
 /// What a person can ask of a node.
 #[derive(clap::Subcommand, Clone, Debug)]
@@ -55,9 +55,9 @@ pub enum Verb {
         /// Let the channel be announced
         #[arg(long)]
         public: bool,
-        /// Wait until the channel can be used, which takes blocks
-        #[arg(long)]
-        wait: bool,
+        /// Wait until the chain took the funding, or until the channel can be used, which takes blocks [alone: ready]
+        #[arg(long, value_name = "UNTIL", num_args = 0..=1, require_equals = true, default_missing_value = "ready")]
+        wait: Option<Opened>,
     },
     /// Close a channel together with the peer
     CloseChannel {
@@ -67,9 +67,9 @@ pub enum Verb {
         /// Feerate of the closing transaction, in sat/vB [default: the node's]
         #[arg(long, value_name = "SAT/VB", value_parser = units::feerate)]
         feerate: Option<FeeratePerKw>,
-        /// Wait until all is settled on the chain, which takes blocks
-        #[arg(long)]
-        wait: bool,
+        /// Wait until the chain took the closing, or until all is settled there, a hundred blocks deep [alone: settled]
+        #[arg(long, value_name = "UNTIL", num_args = 0..=1, require_equals = true, default_missing_value = "settled")]
+        wait: Option<Closed>,
     },
     /// Close a channel alone, when the peer does not answer
     #[command(
@@ -79,9 +79,9 @@ pub enum Verb {
         /// The channel's id
         #[arg(value_name = "CHANNEL", value_parser = units::channel_id)]
         channel: ChannelId,
-        /// Wait until all is settled on the chain, which takes blocks
-        #[arg(long)]
-        wait: bool,
+        /// Wait until the chain took the commitment, or until all is settled there, a hundred blocks deep [alone: settled]
+        #[arg(long, value_name = "UNTIL", num_args = 0..=1, require_equals = true, default_missing_value = "settled")]
+        wait: Option<Closed>,
     },
     /// Change the feerate of a channel's commitments (opener only)
     SetChannelFee {
@@ -163,6 +163,27 @@ pub enum Verb {
         #[arg(long, value_name = "NUMBER")]
         count: Option<u64>,
     },
+    /// Wait until the node has taken in a block
+    WaitBlock {
+        /// Its height
+        #[arg(value_parser = units::block_height)]
+        height: BlockHeight,
+    },
+    /// Wait until a channel can be used
+    WaitChannel {
+        /// The channel's id
+        #[arg(value_name = "CHANNEL", value_parser = units::channel_id)]
+        channel: ChannelId,
+    },
+    /// How many transactions of a channel the chain has taken since the node started
+    Published {
+        /// The channel's id
+        #[arg(value_name = "CHANNEL", value_parser = units::channel_id)]
+        channel: ChannelId,
+        /// Wait until it is more than this
+        #[arg(long = "more-than", value_name = "NUMBER")]
+        more_than: Option<u64>,
+    },
     /// Stop the node, and wait until it has said goodbye
     Stop {
         /// Only ask it to
@@ -177,6 +198,24 @@ pub enum Verb {
         #[arg(long)]
         markdown: bool,
     },
+}
+
+/// How far an opening is waited for.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opened {
+    /// The chain's source took the funding transaction: it can be mined
+    Published,
+    /// The channel can be used
+    Ready,
+}
+
+/// How far a close is waited for.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Closed {
+    /// The chain's source took what closes the channel: it can be mined
+    Published,
+    /// Nothing is left to happen
+    Settled,
 }
 
 /// The commitment formats, by short names.
@@ -279,6 +318,9 @@ impl Verb {
             Self::ListPayments => Call::ListPayments {},
             Self::GetBalances => Call::GetBalances {},
             Self::Events { from, count: _ } => Call::Events { from, limit: u32::MAX },
+            Self::WaitBlock { height } => Call::WaitBlock { height },
+            Self::WaitChannel { channel: _ } => Call::ListChannels {},
+            Self::Published { channel, more_than } => Call::Published { channel, more_than },
             Self::Stop { no_wait: _ } => Call::Stop {},
             Self::Help { method, markdown: _ } => Call::Help { method },
         }

@@ -29,7 +29,9 @@ pub(super) fn result(call: &Call, result: &Value) -> Result<String, Wrong> {
         | Call::ForceCloseChannel { .. }
         | Call::SetChannelFee { .. }
         | Call::LearnChannel { .. }
+        | Call::WaitBlock { .. }
         | Call::Stop {} => Ok(String::new()),
+        Call::Published { .. } => field::<u64>(fields(result)?, "count").map(|count| format!("{count}\n")),
     }
 }
 
@@ -130,6 +132,15 @@ fn invoice(invoice: DecodedInvoice) -> String {
         let _ = writeln!(text, "or on the chain to the script {}", script.to_hex_string());
     }
     text
+}
+
+/// One field of a result, by its name and those of the objects around it, with dots between; bare where it is a text.
+pub(super) fn field_of(result: &Value, path: &str) -> Option<String> {
+    let value = path.split('.').try_fold(result, |value, name| match value {
+        Value::Array(list) => list.get(name.parse::<usize>().ok()?),
+        other => other.get(name),
+    })?;
+    Some(value.as_str().map_or_else(|| value.to_string(), clean))
 }
 
 /// One event in one line: number, name, fields.

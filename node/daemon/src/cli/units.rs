@@ -2,7 +2,7 @@
 
 use bitcoin::hex::FromHex;
 use leyden_core::ids::{ChannelId, NodeId, ShortChannelId};
-use leyden_core::units::{FeeratePerKw, Msat, Sat};
+use leyden_core::units::{BlockHeight, FeeratePerKw, Msat, Sat};
 
 /// Why something typed is not what it must be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -21,6 +21,8 @@ pub(super) enum Typo {
     Address,
     #[error("a short channel id is HEIGHTxINDEXxOUTPUT")]
     ShortChannelId,
+    #[error("a block height is a number from 0 on")]
+    Height,
     #[error("the parameters are a JSON object, as in `help payroute`")]
     Json,
 }
@@ -67,6 +69,10 @@ fn decimal(text: &str, places: u32) -> Option<u64> {
 
 pub(super) fn channel_id(text: &str) -> Result<ChannelId, Typo> {
     <[u8; 32]>::from_hex(text).map(ChannelId).map_err(|_| Typo::ChannelId)
+}
+
+pub(super) fn block_height(text: &str) -> Result<BlockHeight, Typo> {
+    text.parse().map(BlockHeight::new).map_err(|_| Typo::Height)
 }
 
 pub(super) fn node_id(text: &str) -> Result<NodeId, Typo> {

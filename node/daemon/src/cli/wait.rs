@@ -1,13 +1,14 @@
 //! Waiting for what a command leads to, by events. The stream is opened before the command is given, so that nothing
 //! can happen between the two. After two seconds a line on stderr says what is waited for.
 
+use super::args::{Closed, Opened};
 use super::{print, show, Failure, USUAL_TIMEOUT};
 use crate::control::client::{Client, ClientError, Events};
 use crate::control::json::{field, fields, Json};
 use crate::control::{Call, StreamItem};
 use leyden_core::ids::{ChannelId, PaymentHash};
-use leyden_core::node::Notice;
-use serde_json::Value;
+use leyden_core::node::{ChannelInfo, Notice};
+use serde_json::{json, Value};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ pub(super) struct Wait<'a> {
 /// What a notice is to someone who waits.
 enum Seen {
     Nothing,
+    /// It ends the wait, and is not shown.
+    Enough,
     Done,
     Failed(String),
 }
@@ -45,13 +48,16 @@ impl Wait<'_> {
         self.until(&mut events, limit, "the payment; it goes on without us, see `listpayments`", judge)
     }
 
-    pub(super) fn open(&mut self, call: &Call) -> Result<(), Failure> {
+    pub(super) fn open(&mut self, call: &Call, until: Opened) -> Result<(), Failure> {
         let mut events = self.client.events(None)?;
         let mut id: ChannelId = part(&self.client.call(call)?, "temporary_channel_id")?;
         let judge = |notice: &Notice| match notice {
             Notice::ChannelNamed { temporary, channel } if *temporary == id => {
                 id = *channel;
-                Seen::Nothing
+                match until {
+                    Opened::Published => Seen::Enough,
+                    Opened::Ready => Seen::Nothing,
+                }
             }
             Notice::ChannelReady { channel, .. } if *channel == id => Seen::Done,
             Notice::ChannelAbandoned { channel, why } | Notice::ChannelClosing { channel, why }
@@ -64,10 +70,55 @@ impl Wait<'_> {
             }
             _ => Seen::Nothing,
         };
-        self.until(&mut events, self.timeout, "the channel; it goes on without us, see `listchannels`", judge)
+        self.until(
+            &mut events,
+            self.timeout,
+            "the channel; it goes on without us, see `listchannels`",
+            judge,
+        )?;
+        match until {
+            Opened::Published => self.published(id, 0),
+            Opened::Ready => Ok(()),
+        }
     }
 
-    pub(super) fn close(&mut self, call: &Call, id: ChannelId) -> Result<(), Failure> {
+    /// Waits until the chain took more than so many of a channel's transactions; prints its id, by which it is named from now on.
+    fn published(&mut self, channel: ChannelId, few: u64) -> Result<(), Failure> {
+        self.client.call(&Call::Published { channel, more_than: Some(few) })?;
+        let line = match self.json {
+            true => json!({ "channel_id": channel.write() }).to_string(),
+            false => channel.to_string(),
+        };
+        Ok(writeln!(self.out, "{line}")?)
+    }
+
+    /// Waits until a channel that is there can be used.
+    pub(super) fn ready(&mut self, id: ChannelId) -> Result<(), Failure> {
+        let mut events = self.client.events(None)?;
+        let channels: Vec<ChannelInfo> = part(&self.client.call(&Call::ListChannels {})?, "channels")?;
+        match channels.iter().find(|channel| channel.channel_id == id) {
+            Some(channel) if channel.phase == "normal" => return Ok(()),
+            Some(_) => {}
+            None => return Err(Failure::Refused("there is no channel of this id".to_owned())),
+        }
+        let judge = |notice: &Notice| match notice {
+            Notice::ChannelReady { channel, .. } if *channel == id => Seen::Done,
+            Notice::ChannelAbandoned { channel, why } | Notice::ChannelClosing { channel, why }
+                if *channel == id =>
+            {
+                Seen::Failed(format!("the channel cannot be used: {}", show::clean(why)))
+            }
+            _ => Seen::Nothing,
+        };
+        self.until(&mut events, self.timeout, "the channel, which takes blocks", judge)
+    }
+
+    pub(super) fn close(&mut self, call: &Call, id: ChannelId, until: Closed) -> Result<(), Failure> {
+        if until == Closed::Published {
+            let few = part(&self.client.call(&Call::Published { channel: id, more_than: None })?, "count")?;
+            self.client.call(call)?;
+            return self.published(id, few);
+        }
         let mut events = self.client.events(None)?;
         self.client.call(call)?;
         let judge = |notice: &Notice| match notice {
@@ -165,6 +216,7 @@ impl Wait<'_> {
             };
             match judge(notice) {
                 Seen::Nothing => {}
+                Seen::Enough => return Ok(()),
                 Seen::Done => return self.tell(&item),
                 Seen::Failed(text) => return Err(Failure::Refused(text)),
             }

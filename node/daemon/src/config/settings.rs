@@ -85,6 +85,11 @@ pub(super) fn apply(
     Ok(())
 }
 
+/// Why there is no Electrum source of the chain, and what there is.
+const ELECTRUM_NOT_SERVED: &str =
+    "an Electrum server hands out no whole blocks, and this node reads whole blocks; unset it, and name \
+    a Bitcoin Core with `core-url`";
+
 /// What is known so far.
 pub(super) struct Draft {
     config: Config,
@@ -92,6 +97,7 @@ pub(super) struct Draft {
     user: Option<String>,
     password: Option<Secret>,
     passphrase_file: Option<PathBuf>,
+    electrum_url: Option<String>,
 }
 
 impl Draft {
@@ -109,7 +115,6 @@ impl Draft {
                 url: "http://127.0.0.1:18443".to_owned(),
                 auth: CoreAuth::CookieFile(home.join(".bitcoin/regtest/.cookie")),
             },
-            electrum_url: None,
             fallback_feerate: FeeratePerKw::new(2500),
             log: LogConfig { filter: "info".to_owned(), format: LogFormat::Human, file: None },
             alias: String::new(),
@@ -117,12 +122,17 @@ impl Draft {
             node: NodeConfig::default(),
             tower: TowerConfig::default(),
         };
-        Self { config, cookie_file: None, user: None, password: None, passphrase_file: None }
+        let passphrase_file = None;
+        Self { config, cookie_file: None, user: None, password: None, passphrase_file, electrum_url: None }
     }
 
     /// The settings, if they fit together.
     pub fn finish(self) -> Result<Config, ConfigError> {
         let mut config = self.config;
+        if self.electrum_url.is_some() {
+            // To ignore it would leave its owner waiting for a chain that comes from elsewhere.
+            return Err(ConfigError::NotServed("electrum-url", ELECTRUM_NOT_SERVED));
+        }
         match (self.cookie_file, self.user, self.password) {
             (None, None, None) => {}
             (Some(path), None, None) => config.core.auth = CoreAuth::CookieFile(path),
@@ -314,9 +324,9 @@ pub(super) static SETTINGS: &[Setting] = &[
     },
     row(
         [CHAIN, "electrum-url", "URL"],
-        "An Electrum server to take the chain from, instead of Core",
+        "An Electrum server to take the chain from, instead of Core (not served yet: refused with what to do)",
         ["", "tcp://<host>:<port>"],
-        |draft, text| url(text, &["tcp://"]).map(|url| draft.config.electrum_url = Some(url)),
+        |draft, text| url(text, &["tcp://"]).map(|url| draft.electrum_url = Some(url)),
     ),
     row(
         [CHAIN, "fallback-feerate", "SAT/KW"],

@@ -18,7 +18,7 @@ fn nothing_set_is_a_node_for_this_machine_alone() {
     assert!(
         matches!(config.core.auth, CoreAuth::CookieFile(path) if path.starts_with("/home/alice/.bitcoin"))
     );
-    assert!(config.passphrase.is_none() && config.connect.is_empty() && config.electrum_url.is_none());
+    assert!(config.passphrase.is_none() && config.connect.is_empty());
 }
 
 #[test]
@@ -102,6 +102,14 @@ fn what_is_not_allowed_is_refused() {
         let refused = Try::default().flag(name, value).load();
         assert!(refused.is_err(), "{name} = {value:?}");
     }
+}
+
+#[test]
+fn an_electrum_server_is_refused_with_what_to_do() {
+    let refused = Try::default().flag("electrum-url", "tcp://127.0.0.1:50001").load();
+    let words = refused.expect_err("there is no such source yet").to_string();
+    assert!(words.starts_with("setting `electrum-url` is not served yet: "), "{words}");
+    assert!(words.ends_with("name a Bitcoin Core with `core-url`"), "{words}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The node as the control port sees it.
 use super::Info;
-use leyden_core::ids::NodeId;
+use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::node::{Command, CommandError, Notice, Reply};
+use leyden_core::units::BlockHeight;
 use std::future::Future;
 use std::pin::Pin;
 use tokio::sync::broadcast;
@@ -23,6 +24,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What the node is and where it stands.
     fn info(&self) -> BoxFuture<Info>;
+
+    /// Done when the node has taken in the block of this height.
+    fn at_height(&self, height: BlockHeight) -> BoxFuture<Result<(), CommandError>>;
+
+    /// How many of a channel's transactions the chain's source has taken since the node started; with a number, once it is more.
+    fn published(&self, channel: ChannelId, more_than: Option<u64>) -> BoxFuture<Result<u64, CommandError>>;
 
     /// All notices from now on, numbered from 1 in the order of the node's turns. Numbers begin anew with each process.
     fn notices(&self) -> broadcast::Receiver<(u64, Notice)>;

@@ -8,7 +8,7 @@ use leyden_core::channel::OpenRequest;
 use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::node::{Command, ForwardPolicy, KnownChannel, RoutePayment};
 use leyden_core::tx::ChannelType;
-use leyden_core::units::{FeeratePerKw, Msat, Sat};
+use leyden_core::units::{BlockHeight, FeeratePerKw, Msat, Sat};
 use serde_json::{json, Map, Value};
 
 /// The most events that one call of `events` gives.
@@ -126,6 +126,8 @@ calls! {
     ListPayments "listpayments" {}
     GetBalances "getbalances" {}
     Events "events" { from: Option<u64> => "from", limit: u32 => "limit" or EVENTS_MAX }
+    WaitBlock "waitblock" { height: BlockHeight => "height" }
+    Published "published" { channel: ChannelId => "channel_id", more_than: Option<u64> => "more_than" }
     Stop "stop" {}
     Help "help" { method: Option<String> => "method" }
 }

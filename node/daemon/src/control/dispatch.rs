@@ -43,6 +43,13 @@ impl Ports {
             }
             Call::DecodeInvoice { invoice } => decode(&invoice),
             Call::Events { from, limit } => self.events(from, limit),
+            Call::WaitBlock { height } => {
+                self.backend.at_height(height).await.map(|()| json!({})).map_err(refused)
+            }
+            Call::Published { channel, more_than } => {
+                let count = self.backend.published(channel, more_than).await;
+                count.map(|count| json!({ "count": count })).map_err(refused)
+            }
             Call::Stop {} => {
                 self.backend.stop();
                 Ok(json!({}))

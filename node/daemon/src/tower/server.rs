@@ -9,11 +9,11 @@ use crate::owner::{Input, Standing, INBOX};
 use crate::store::TowerStore;
 use crate::tower::Keeper;
 use bitcoin::Network;
-use leyden_core::ids::NodeId;
+use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Command, CommandError, Notice, Reply};
 use leyden_core::tower::{Tower, TowerConfig};
-use leyden_core::units::FeeratePerKw;
+use leyden_core::units::{BlockHeight, FeeratePerKw};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{mpsc as threads, Arc};
@@ -108,8 +108,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         result
     })?;
     tokio::spawn(peers.clone().listen(listener));
-    let address = format!("{id}@{listening}");
-    tracing::info!(address, control = %server.address(), "the tower runs");
+    tracing::info!(address = format!("{id}@{listening}"), control = %server.address(), "the tower runs");
 
     tokio::select! {
         () = signals.wait() => tracing::info!("a signal ends the tower"),
@@ -121,9 +120,8 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     peers.disconnect_all();
     server.stop().await;
     stop.stop();
-    drop(looks);
     // The chain's threads may wait for Core a while longer; the process does not.
-    drop((following, watching));
+    drop((looks, following, watching));
     result.map_err(RunError::from)
 }
 
@@ -172,7 +170,7 @@ impl Backend for Handle {
             alias: self.alias.clone(),
             network: self.network,
             height: standing.height,
-            block_hash: standing.hash.unwrap_or_else(|| bitcoin::hashes::Hash::all_zeros()),
+            block_hash: standing.hash.unwrap_or_else(bitcoin::hashes::Hash::all_zeros),
             synced: standing.synced && standing.hash.is_some(),
             feerate: standing.feerate,
             peers: clients.collect(),
@@ -180,6 +178,14 @@ impl Backend for Handle {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         Box::pin(async move { info })
+    }
+
+    fn at_height(&self, _: BlockHeight) -> BoxFuture<Result<(), CommandError>> {
+        Box::pin(async { Err(no_node()) })
+    }
+
+    fn published(&self, _: ChannelId, _: Option<u64>) -> BoxFuture<Result<u64, CommandError>> {
+        Box::pin(async { Err(no_node()) })
     }
 
     fn notices(&self) -> broadcast::Receiver<(u64, Notice)> {

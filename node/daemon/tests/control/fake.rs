@@ -1,6 +1,6 @@
 //! A node that answers from a script and remembers what it was asked, and a control port in front of it.
 
-use leyden_core::ids::NodeId;
+use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::node::{Command, CommandError, Notice, Reply};
 use leyden_core::units::{BlockHeight, FeeratePerKw};
 use leyden_node::control::client::Client;
@@ -113,6 +113,17 @@ impl Backend for Fake {
     fn info(&self) -> BoxFuture<Info> {
         let info = self.info();
         Box::pin(async { info })
+    }
+
+    fn at_height(&self, height: BlockHeight) -> BoxFuture<Result<(), CommandError>> {
+        let reached = self.info().height >= height;
+        Box::pin(async move {
+            reached.then_some(()).ok_or_else(|| CommandError("the node is stopping".to_owned()))
+        })
+    }
+
+    fn published(&self, _: ChannelId, more_than: Option<u64>) -> BoxFuture<Result<u64, CommandError>> {
+        Box::pin(async move { Ok(more_than.map_or(0, |few| few + 1)) })
     }
 
     fn notices(&self) -> broadcast::Receiver<(u64, Notice)> {

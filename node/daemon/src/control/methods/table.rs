@@ -234,6 +234,26 @@ pub const METHODS: &[Method] = &[
         example: r#"{"from": 1, "limit": 10}"#,
     },
     Method {
+        name: "waitblock",
+        about: "Answers when the node has taken in the block of a height: with it what came into the wallet, and what became deep enough.",
+        parameters: &[needed("height", "integer", "Which block.")],
+        result: "an empty object.",
+        errors: STOPPING,
+        example: r#"{"height": 1}"#,
+    },
+    Method {
+        name: "published",
+        about: "How many of a channel's transactions the node's source of the chain has taken since the node started. Whoever mines blocks \
+                himself waits with it for the transaction that is to be in one.",
+        parameters: &[
+            needed("channel_id", CHANNEL_ID, "Which channel."),
+            optional("more_than", "integer", "answers at once", "Answer when it is more than this."),
+        ],
+        result: "`count`.",
+        errors: NEVER,
+        example: r#"{"channel_id": "0101010101010101010101010101010101010101010101010101010101010101", "more_than": 0}"#,
+    },
+    Method {
         name: "stop",
         about: "Stops the node: what it has promised is on disk, connections are dropped, the process ends with code 0.",
         parameters: &[],

@@ -1,0 +1,118 @@
+//! The node as its control port sees it.
+use crate::chain::Taken;
+use crate::control::{Backend, BoxFuture, Info, PeerInfo};
+use crate::net::{Dialer, Peers};
+use crate::owner::{Input, Standing};
+use bitcoin::Network;
+use leyden_core::ids::{ChannelId, NodeId};
+use leyden_core::node::{Command, CommandError, Notice, Reply};
+use leyden_core::units::BlockHeight;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+/// A command that changes something waits so long for a node that has just started; then it is refused.
+const CATCH_UP: Duration = Duration::from_secs(10);
+
+/// What the control port holds of the node.
+pub(super) struct Handle {
+    pub inbox: mpsc::Sender<Input>,
+    pub dialer: Dialer,
+    pub peers: Peers,
+    pub notices: broadcast::Sender<(u64, Notice)>,
+    pub stands: watch::Receiver<Standing>,
+    pub taken: Taken,
+    pub stopping: watch::Sender<bool>,
+    pub node_id: NodeId,
+    pub alias: String,
+    pub network: Network,
+    pub listening: Option<SocketAddr>,
+}
+
+/// Whether a command changes nothing.
+fn only_asks(command: &Command) -> bool {
+    matches!(command, Command::ListChannels | Command::ListPayments | Command::Balances)
+}
+
+impl Backend for Handle {
+    fn command(&self, command: Command) -> BoxFuture<Result<Reply, CommandError>> {
+        let inbox = self.inbox.clone();
+        let mut stands = self.stands.clone();
+        let waits = !only_asks(&command);
+        Box::pin(async move {
+            let synced = timeout(CATCH_UP, stands.wait_for(|standing| standing.synced));
+            if waits && synced.await.is_err() {
+                let text = "the node has not caught up with the chain yet: is Bitcoin Core running? Its log says what it waits for";
+                return Err(CommandError(text.into()));
+            }
+            let stopping = || CommandError("the node is stopping".into());
+            let (reply, answer) = oneshot::channel();
+            inbox.send(Input::Command { command, reply }).await.map_err(|_| stopping())?;
+            answer.await.map_err(|_| stopping())?
+        })
+    }
+
+    fn connect(&self, peer: NodeId, address: String) -> BoxFuture<Result<(), CommandError>> {
+        let dialer = self.dialer.clone();
+        Box::pin(async move {
+            dialer.connect(peer, &address).await.map_err(|error| CommandError(error.to_string()))
+        })
+    }
+
+    fn disconnect(&self, peer: NodeId) -> BoxFuture<Result<(), CommandError>> {
+        let found = self.dialer.disconnect(&peer);
+        Box::pin(async move {
+            found.then_some(()).ok_or_else(|| CommandError(format!("there is no connection with {peer}")))
+        })
+    }
+
+    fn info(&self) -> BoxFuture<Info> {
+        let standing = *self.stands.borrow();
+        let peers = self.peers.list().into_iter().map(|link| PeerInfo {
+            node_id: link.peer,
+            address: Some(link.address),
+            inbound: link.inbound,
+            ready: link.ready,
+        });
+        let info = Info {
+            node_id: self.node_id,
+            alias: self.alias.clone(),
+            network: self.network,
+            height: standing.height,
+            block_hash: standing.hash.unwrap_or_else(bitcoin::hashes::Hash::all_zeros),
+            synced: standing.synced && standing.hash.is_some(),
+            feerate: standing.feerate,
+            peers: peers.collect(),
+            listening: self.listening.iter().map(ToString::to_string).collect(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        Box::pin(async move { info })
+    }
+
+    fn at_height(&self, height: BlockHeight) -> BoxFuture<Result<(), CommandError>> {
+        let mut stands = self.stands.clone();
+        Box::pin(async move {
+            let there = |standing: &Standing| standing.height >= height && standing.hash.is_some();
+            stands.wait_for(there).await.map(drop).map_err(|_| CommandError("the node is stopping".into()))
+        })
+    }
+
+    fn published(&self, channel: ChannelId, more_than: Option<u64>) -> BoxFuture<Result<u64, CommandError>> {
+        let taken = self.taken.clone();
+        Box::pin(async move {
+            match more_than {
+                Some(few) => Ok(taken.more_than(channel, few).await),
+                None => Ok(taken.count(&channel)),
+            }
+        })
+    }
+
+    fn notices(&self) -> broadcast::Receiver<(u64, Notice)> {
+        self.notices.subscribe()
+    }
+
+    fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+}

@@ -1,0 +1,98 @@
+//! The README's "Run two nodes by hand", done by bash as it stands there: in a new home, with free ports in the place of those
+//! written down, and nothing else changed. What the nodes say in the end is compared with what must be.
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const SECTION: &str = "## Run two nodes by hand";
+
+/// The ports that the README writes.
+const PORTS: [&str; 5] = ["18443", "9735", "9736", "9745", "9746"];
+
+/// The fenced lines of the section.
+fn lines(readme: &str) -> String {
+    let (_, section) = readme.split_once(SECTION).expect("the README has the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let blocks: Vec<&str> = section.split("```").skip(1).step_by(2).collect();
+    blocks.iter().filter_map(|block| block.strip_prefix("bash\n")).collect()
+}
+
+/// With ports that were free a moment ago. They are held together, so that they differ.
+fn with_free_ports(lines: &str) -> String {
+    let held: Vec<TcpListener> =
+        PORTS.iter().map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    // In two passes, so that no free port is taken for one of the README's.
+    let marked = PORTS.iter().enumerate().fold(lines.to_owned(), |text, (index, port)| {
+        assert!(text.contains(port), "the README no longer names port {port}");
+        text.replace(port, &format!("<port {index}>"))
+    });
+    held.iter().enumerate().fold(marked, |text, (index, listener)| {
+        let port = listener.local_addr().expect("it is bound").port();
+        text.replace(&format!("<port {index}>"), &port.to_string())
+    })
+}
+
+/// The home that a tool keeps its things in, though `HOME` is another one now.
+fn kept(variable: &str, usual: &str) -> std::path::PathBuf {
+    let home = || Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(usual);
+    std::env::var_os(variable).map_or_else(home, Into::into)
+}
+
+/// Processes whose command line names this folder.
+fn processes_in(folder: &Path) -> Vec<String> {
+    let name = folder.to_string_lossy().into_owned();
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let lines = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let texts = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    let cwd = |entry: fs::DirEntry| fs::read_link(entry.path().join("cwd")).ok();
+    let inside = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(cwd);
+    let inside = inside.filter(|cwd| cwd.starts_with(folder)).map(|cwd| cwd.display().to_string());
+    texts.filter(|line| line.contains(&name)).chain(inside).collect()
+}
+
+#[test]
+fn every_line_of_the_readme_works() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let readme = fs::read_to_string(root.join("README.md")).expect("there is a README");
+    let lines = lines(&readme);
+    assert!(lines.contains("leyden-node cli") && !lines.contains("sleep"), "{lines}");
+    let home = tempfile::tempdir().expect("a folder");
+    let script = home.path().join("by-hand.sh");
+    fs::write(&script, with_free_ports(&lines)).expect("a script");
+    // Whatever fails, nothing stays behind: the nodes are asked to stop, Core is this shell's own child.
+    let wrapper = r#"trap 'status=$?; [ $status = 0 ] || { cat ~/two-nodes/*/log; alice stop; bob stop; kill %1; wait; }' EXIT; . "$0""#;
+    let ended = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", wrapper])
+        .arg(&script)
+        .current_dir(root)
+        .env("HOME", home.path())
+        .env("CARGO_HOME", kept("CARGO_HOME", ".cargo"))
+        .env("RUSTUP_HOME", kept("RUSTUP_HOME", ".rustup"))
+        .env("XDG_CACHE_HOME", kept("XDG_CACHE_HOME", ".cache"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("there is a bash");
+    let (said, wrong) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    let all = format!("{said}\n--- stderr\n{wrong}");
+    assert!(ended.status.success(), "{}\n{all}", ended.status);
+    judge(&said, &all);
+    assert_eq!(processes_in(home.path()), Vec::<String>::new(), "{all}");
+}
+
+/// What must have been said, in this order.
+fn judge(said: &str, all: &str) {
+    let mut rest = said;
+    for wanted in [
+        // 50 BTC in Alice's wallet; the other hundred blocks' are too young.
+        "wallet",
+        "normal",
+        "payment_sent",
+        "payment_sent",
+        "received",
+    ] {
+        let (_, after) = rest.split_once(wanted).unwrap_or_else(|| panic!("no `{wanted}`:\n{all}"));
+        rest = after;
+    }
+    println!("{all}");
+}
