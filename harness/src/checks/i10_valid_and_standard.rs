@@ -54,7 +54,8 @@ fn refused<'a>(evidence: &Evidence, handed: &'a Handed) -> Option<&'a str> {
 /// Whether another transaction spends the same.
 fn has_rival(evidence: &Evidence, handed: &Handed) -> bool {
     let beach = &evidence.replay.beach;
-    handed.inputs.iter().any(|input| beach.has_rival(input, handed.txid, handed.now.place))
+    let until = if evidence.live { usize::MAX } else { handed.now.place };
+    handed.inputs.iter().any(|input| beach.has_rival(input, handed.txid, until))
 }
 
 /// Whether it was handed in together with its parent, and the parent lost.

@@ -33,6 +33,7 @@ impl World {
             if !self.processes().is_ready(node) {
                 self.drain()?;
             }
+            self.await_orders(node)?;
             return Ok(self.processes().command(node, command)?);
         }
         if self.is_dead(node) {

@@ -25,6 +25,22 @@ impl World {
         self.note_present()
     }
 
+    /// Waits until a node has carried out what it was ordered: a command that comes by another way is not to overtake that.
+    pub(in crate::world) fn await_orders(&mut self, node: usize) -> Result<(), WorldError> {
+        loop {
+            while self.take_next()? {}
+            let left = DEADLINE.saturating_sub(self.started.elapsed());
+            let live = self.processes();
+            if live.has_obeyed(node) {
+                return Ok(());
+            }
+            if !live.hear(left)? {
+                let waits = "orders to be carried out".to_owned();
+                return Err(LiveError::Stuck { seconds: DEADLINE.as_secs(), waits }.into());
+            }
+        }
+    }
+
     fn settle_down(&mut self) -> Result<(), WorldError> {
         loop {
             while self.take_next()? {}

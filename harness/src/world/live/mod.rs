@@ -224,6 +224,11 @@ impl Live {
         self.wanted.retain(|(a, b)| *a != node && *b != node);
     }
 
+    /// Whether the node has carried out every order.
+    pub fn has_obeyed(&self, node: usize) -> bool {
+        self.nodes[node].obeyed == self.nodes[node].ordered
+    }
+
     /// Whether the node takes commands.
     pub fn is_ready(&self, node: usize) -> bool {
         self.nodes[node].ready
