@@ -66,6 +66,11 @@ impl Net {
         self.run();
     }
 
+    /// The ids of the nodes' processes; none where they have no processes of their own.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.world.process_ids()
+    }
+
     /// A copy of all that the node has saved so far.
     #[track_caller]
     pub fn backup(&mut self, node: NodeRef) -> Backup {

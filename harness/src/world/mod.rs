@@ -137,6 +137,11 @@ impl World {
         &mut self.ground
     }
 
+    /// The ids of the nodes' processes, in a live world.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.live.as_ref().map(Live::process_ids).unwrap_or_default()
+    }
+
     /// The folders and logs of the nodes that are processes, in a live world.
     pub fn process_folder(&self) -> Option<std::path::PathBuf> {
         self.live.as_ref().map(|live| live.folder().to_path_buf())

@@ -224,6 +224,11 @@ impl Live {
         self.wanted.retain(|(a, b)| *a != node && *b != node);
     }
 
+    /// The ids of the processes that run.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.nodes.iter().filter_map(|member| member.process.as_ref()).map(Process::id).collect()
+    }
+
     /// Whether the node has carried out every order.
     pub fn has_obeyed(&self, node: usize) -> bool {
         self.nodes[node].obeyed == self.nodes[node].ordered

@@ -91,6 +91,11 @@ impl Process {
         self.sent
     }
 
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it as the power cut does, and waits for its end.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
