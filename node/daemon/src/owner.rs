@@ -100,6 +100,8 @@ pub struct Standing {
     pub synced: bool,
     /// What the chain asks, in sat per 1000 weight units.
     pub feerate: FeeratePerKw,
+    /// How often something was made durable since the process started.
+    pub commits: u64,
 }
 
 /// What the owner works with.
@@ -304,6 +306,8 @@ impl Desk {
     /// Saves, then acts.
     fn finish(&mut self, round: Round) -> Result<(), StoreError> {
         self.owner.store.commit(&round.save, &round.marks)?;
+        let wrote = !round.save.records.is_empty() || !round.marks.is_empty();
+        self.standing.commits += u64::from(wrote);
         #[cfg(feature = "lab")]
         if let Some(lab) = &mut self.owner.lab {
             lab.tell();

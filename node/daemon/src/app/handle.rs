@@ -85,6 +85,7 @@ impl Backend for Handle {
             feerate: standing.feerate,
             peers: peers.collect(),
             listening: self.listening.iter().map(ToString::to_string).collect(),
+            commits: standing.commits,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         Box::pin(async move { info })

@@ -234,7 +234,7 @@ impl Begun {
     fn standing(&self, settings: &Settings) -> Standing {
         // Until Core's first word.
         let feerate = settings.fallback_feerate.unwrap_or(FIRST_FEERATE);
-        Standing { height: self.tip.0, hash: Some(self.tip.1), synced: false, feerate }
+        Standing { height: self.tip.0, hash: Some(self.tip.1), synced: false, feerate, commits: 0 }
     }
 }
 

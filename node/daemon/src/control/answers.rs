@@ -3,6 +3,9 @@ use super::dispatch::Ports;
 use super::methods;
 use super::rpc::{RpcError, BATCH_MAX, INVALID_REQUEST, PARSE_ERROR};
 use serde_json::{json, Value};
+use std::future::{poll_fn, Future};
+use std::task::Poll;
+use tokio::task::unconstrained;
 
 /// One request that is well formed.
 struct Request {
@@ -23,11 +26,47 @@ pub(super) async fn answer(body: &[u8], ports: &Ports) -> Option<Value> {
         return Some(failure(&Value::Null, &RpcError::new(INVALID_REQUEST, text)));
     }
     let mut answers = Vec::new();
-    // One after the other: a batch that opens and then lists means it in this order.
-    for request in batch {
-        answers.extend(answer_one(request, ports).await);
+    let mut batch = batch.into_iter().peekable();
+    // One after the other: a batch that opens and then lists means it in this order. Only neighbours that do not depend on each
+    // other are handed over together, so that the node makes all of them durable at once.
+    while let Some(first) = batch.next() {
+        let mut alike = vec![first];
+        while alike.iter().all(may_pile_up) {
+            let Some(next) = batch.next_if(may_pile_up) else { break };
+            alike.push(next);
+        }
+        answers.extend(together(alike, ports).await.into_iter().flatten());
     }
     (!answers.is_empty()).then_some(Value::Array(answers))
+}
+
+/// Commands of which each says all that it means.
+const INDEPENDENT: [&str; 4] = ["pay", "payroute", "invoice", "learnchannel"];
+
+fn may_pile_up(request: &Value) -> bool {
+    request.get("method").and_then(Value::as_str).is_some_and(|method| INDEPENDENT.contains(&method))
+}
+
+/// Hands all of them to the node in their order, then waits for all answers.
+async fn together(requests: Vec<Value>, ports: &Ports) -> Vec<Option<Value>> {
+    let mut calls: Vec<_> =
+        requests.into_iter().map(|request| Box::pin(answer_one(request, ports))).collect();
+    let mut answers: Vec<Option<Option<Value>>> = vec![None; calls.len()];
+    let all = poll_fn(|context| {
+        for (call, answer) in calls.iter_mut().zip(&mut answers).filter(|(_, answer)| answer.is_none()) {
+            if let Poll::Ready(done) = call.as_mut().poll(context) {
+                *answer = Some(done);
+            }
+        }
+        if answers.iter().all(Option::is_some) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    });
+    // A share of the runtime's turn for each call, not for all of them.
+    unconstrained(all).await;
+    answers.into_iter().flatten().collect()
 }
 
 async fn answer_one(request: Value, ports: &Ports) -> Option<Value> {

@@ -74,6 +74,8 @@ pub struct Info {
     pub peers: Vec<PeerInfo>,
     /// Where it accepts connections of peers, `host:port`.
     pub listening: Vec<String>,
+    /// How often it has made something durable since it started; each time is one fsync.
+    pub commits: u64,
     /// The program's version.
     pub version: String,
 }

@@ -24,6 +24,7 @@ object!(Info {
     feerate => "feerate_per_kw",
     peers => "peers",
     listening => "listening",
+    commits => "commits",
     version => "version",
 });
 

@@ -68,7 +68,8 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
 
     let (inbox, inputs) = mpsc::channel(INBOX);
     let feerate = settings.fallback_feerate;
-    let (standing, stands) = watch::channel(Standing { height, hash: Some(hash), synced: false, feerate });
+    let (standing, stands) =
+        watch::channel(Standing { height, hash: Some(hash), synced: false, feerate, commits: 0 });
     let peers = Peers::new(settings.seed.node_secret(), inbox.clone());
     let listen = |source| RunError::Listen { address: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
@@ -175,6 +176,7 @@ impl Backend for Handle {
             feerate: standing.feerate,
             peers: clients.collect(),
             listening: vec![self.listening.to_string()],
+            commits: standing.commits,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         Box::pin(async move { info })

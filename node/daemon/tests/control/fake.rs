@@ -273,6 +273,7 @@ fn info() -> Info {
             PeerInfo { node_id: crate::samples::node(3), address: None, inbound: true, ready: false },
         ],
         listening: vec!["0.0.0.0:9735".to_owned(), "[::]:9735".to_owned()],
+        commits: 3,
         version: "0.1.0".to_owned(),
     }
 }

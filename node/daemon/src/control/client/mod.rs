@@ -144,6 +144,30 @@ impl Client {
         Ok(answer["result"].take())
     }
 
+    /// Several calls in one request, at most [`BATCH_MAX`](crate::control::BATCH_MAX); their results in the same order.
+    ///
+    /// # Errors
+    /// As [`Client::call`], but for what the node says to each.
+    pub fn batch(&mut self, calls: &[Call]) -> Result<Vec<Result<Value, RpcError>>, ClientError> {
+        let ids = self.next_id..;
+        self.next_id += calls.len() as u64;
+        let requests = ids.zip(calls).map(|(id, call)| {
+            let (method, parameters) = (call.method(), call.parameters());
+            serde_json::json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": parameters })
+        });
+        let body = self.transport.post(&Value::Array(requests.collect()).to_string())?;
+        let answers: Vec<Value> =
+            serde_json::from_slice(&body).map_err(|error| ClientError::Answer(error.to_string()))?;
+        if answers.len() != calls.len() {
+            return Err(ClientError::Answer("a batch with as many answers as calls was awaited".to_owned()));
+        }
+        let read = |mut answer: Value| match answer.get("error").and_then(RpcError::read) {
+            Some(error) => Err(error),
+            None => Ok(answer["result"].take()),
+        };
+        Ok(answers.into_iter().map(read).collect())
+    }
+
     /// Any command of the core. Every [`Command`] and every [`Reply`] goes through without loss. The inner error is the node's
     /// refusal; a command whose parameters no node takes is a [`ClientError::Rpc`].
     ///
