@@ -13,6 +13,7 @@ pub mod names;
 pub mod net;
 pub mod page;
 pub mod provision;
+pub mod raw;
 pub mod report;
 pub mod run;
 pub mod settlement;

@@ -91,7 +91,11 @@ fn revoked_second_stages_in_one_transaction(net: &mut Net) {
 }
 
 /// Two HTLCs of one hash, one amount and one expiry in the old state: two outputs that look the same, and both are taken.
-#[scenario(formats = "static_remotekey anchors", mutants = "keeps_only_one_of_equal_htlcs")]
+#[scenario(
+    worlds = "sim regtest",
+    formats = "static_remotekey anchors",
+    mutants = "keeps_only_one_of_equal_htlcs"
+)]
 fn equal_htlcs_are_both_taken(net: &mut Net) {
     let ground = Ground::new(net, &[WAYS[0]]);
     let Cheat { victim, channel, .. } = ground.cheats[0];

@@ -11,7 +11,11 @@ const POINTS: [Point; 3] = [Point::Before, Point::After(0), Point::After(1)];
 
 /// Alice pays Bob again and again. Each time one of them is killed at another save of the dance, at each point: a payment that was not
 /// signed for may fail, and no satoshi is lost or paid twice.
-#[scenario(formats = "static_remotekey anchors", mutants = "acts_before_it_saves revokes_without_saving")]
+#[scenario(
+    worlds = "sim regtest",
+    formats = "static_remotekey anchors",
+    mutants = "acts_before_it_saves revokes_without_saving"
+)]
 fn killed_at_each_save_of_the_dance(net: &mut Net) {
     let [alice, bob] = net.nodes(["alice", "bob"]);
     let channel = net.open(alice, bob, Open::sat(1_000_000));
@@ -94,7 +98,11 @@ fn forwarders_restart_with_htlcs_in_flight(net: &mut Net) {
 }
 
 /// Alice closes alone and is killed when that is saved and not yet broadcast: her commitment reaches the chain when she is back.
-#[scenario(formats = "static_remotekey anchors", mutants = "broadcasts_nothing_at_restart")]
+#[scenario(
+    worlds = "sim regtest",
+    formats = "static_remotekey anchors",
+    mutants = "broadcasts_nothing_at_restart"
+)]
 fn killed_between_save_and_broadcast(net: &mut Net) {
     let [alice, bob] = net.nodes(["alice", "bob"]);
     let channel = net.open(alice, bob, Open::sat(1_000_000).push_sat(400_000));
@@ -122,7 +130,7 @@ fn restarted_between_mined_and_ready(net: &mut Net) {
 
 /// Bob is killed when he hears that the block with Alice's commitment is gone, and what he had from it with it. He hears it first when
 /// he starts again, and hands in nothing that the chain has no place for.
-#[scenario(formats = "static_remotekey anchors")]
+#[scenario(worlds = "sim regtest", formats = "static_remotekey anchors")]
 fn killed_while_the_chain_goes_back(net: &mut Net) {
     let [alice, bob] = net.nodes(["alice", "bob"]);
     let channel = net.open(alice, bob, Open::sat(1_000_000).push_sat(400_000));
@@ -137,7 +145,7 @@ fn killed_while_the_chain_goes_back(net: &mut Net) {
 
 /// Bob's disk takes nothing when he is to acknowledge a signature: he stops, no promise leaves him, and with a disk that works the
 /// payment goes on where it was.
-#[scenario(formats = "static_remotekey anchors", mutants = "acts_before_it_saves")]
+#[scenario(worlds = "sim regtest", formats = "static_remotekey anchors", mutants = "acts_before_it_saves")]
 fn save_that_fails_stops_the_node(net: &mut Net) {
     let [alice, bob] = net.nodes(["alice", "bob"]);
     let channel = net.open(alice, bob, Open::sat(1_000_000));

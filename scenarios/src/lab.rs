@@ -28,7 +28,7 @@ fn held_revocation_holds_the_forward(net: &mut Net) {
 }
 
 /// An update_fee that is lost, or that its signature overtakes: the signature is for another commitment, the channel fails (BOLT 2).
-#[scenario]
+#[scenario(worlds = "sim regtest")]
 fn lost_and_overtaken_updates_fail_the_channel(net: &mut Net) {
     let [alice, bob, carol] = net.nodes(["alice", "bob", "carol"]);
     for (peer, fault) in [(bob, Fault::Drop), (carol, Fault::Reorder)] {
@@ -72,7 +72,7 @@ fn late_and_doubled_channel_ready(net: &mut Net) {
 }
 
 /// The link breaks before, then after a message that was chosen by its number, and stands again by itself.
-#[scenario]
+#[scenario(worlds = "sim regtest")]
 fn link_cut_at_a_message(net: &mut Net) {
     let [alice, bob] = net.nodes(["alice", "bob"]);
     let channel = net.open(alice, bob, Open::sat(1_000_000));

@@ -161,7 +161,11 @@ fn line(net: &mut Net) -> ([NodeRef; 4], [ChannelRef; 3]) {
 
 /// Bob answers a signature with his revocation and a signature of his own, and both are lost with the link: he sends them again in
 /// that order, or nobody could read them (BOLT 2, "Message Retransmission").
-#[scenario(formats = "static_remotekey anchors", mutants = "signature_before_revocation")]
+#[scenario(
+    worlds = "sim regtest",
+    formats = "static_remotekey anchors",
+    mutants = "signature_before_revocation"
+)]
 fn revocation_and_signature_come_again_in_their_order(net: &mut Net) {
     let [alice, bob] = net.nodes(["alice", "bob"]);
     let channel = net.open(alice, bob, Open::sat(1_000_000));

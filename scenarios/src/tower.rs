@@ -7,7 +7,11 @@ use leyden_harness::settlement::OnChain;
 
 /// The victims sleep through the whole delay and longer; the tower takes Mallory's balance (BR) and the HTLC (HBR), hers or the
 /// victim's, although she tries for her second stages too.
-#[scenario(formats = "static_remotekey anchors", mutants = "guards_wrong_state guards_to_local_only")]
+#[scenario(
+    worlds = "sim regtest",
+    formats = "static_remotekey anchors",
+    mutants = "guards_wrong_state guards_to_local_only"
+)]
 fn tower_punishes_while_the_victim_sleeps(net: &mut Net) {
     let ground = watched(net, &WAYS);
     let tina = net.tower("tina", &victims(&ground));
@@ -28,7 +32,7 @@ fn tower_punishes_while_the_victim_sleeps(net: &mut Net) {
 
 /// Tina was down too when Mallory's commitments and second stages were mined, and comes back before the delay ends: what HE and HT
 /// made of the HTLCs is taken (HEBR, HTBR) with what was signed for them in advance.
-#[scenario(formats = "static_remotekey", mutants = "tower_ignores_second_stages")]
+#[scenario(worlds = "sim regtest", formats = "static_remotekey", mutants = "tower_ignores_second_stages")]
 fn tower_punishes_second_stages(net: &mut Net) {
     let ground = watched(net, &WAYS);
     let tina = net.tower("tina", &victims(&ground));
@@ -55,7 +59,7 @@ fn tower_punishes_second_stages(net: &mut Net) {
 
 /// The limit of it with anchors: the second stages have a txid that nobody could know before. A tower that comes after them takes
 /// `to_local` and nothing else; what HE and HT hold is lost while the victims sleep.
-#[scenario]
+#[scenario(worlds = "sim regtest")]
 fn tower_is_too_late_for_second_stages_with_anchors(net: &mut Net) {
     let ground = watched(net, &[WAYS[0], WAYS[1]]);
     let tina = net.tower("tina", &victims(&ground));
@@ -82,7 +86,11 @@ fn tower_is_too_late_for_second_stages_with_anchors(net: &mut Net) {
 
 /// Justice from what was stored alone: the victims are gone, and Tina starts again from her records twice, before the breach and
 /// between breach and penalty. A hundred blocks later she has forgotten all of it.
-#[scenario(formats = "static_remotekey anchors", mutants = "guards_wrong_state guards_to_local_only")]
+#[scenario(
+    worlds = "sim regtest",
+    formats = "static_remotekey anchors",
+    mutants = "guards_wrong_state guards_to_local_only"
+)]
 fn tower_punishes_from_its_records_alone(net: &mut Net) {
     let ground = watched(net, &[WAYS[0], WAYS[3]]);
     let tina = net.tower("tina", &victims(&ground));
@@ -109,7 +117,7 @@ fn tower_punishes_from_its_records_alone(net: &mut Net) {
 
 /// Two towers watch for the same victims and are told different feerates: whoever is first, each output is taken once, and neither
 /// outbids the other for ever.
-#[scenario(formats = "static_remotekey anchors", mutants = "guards_wrong_state")]
+#[scenario(worlds = "sim regtest", formats = "static_remotekey anchors", mutants = "guards_wrong_state")]
 fn two_towers_race(net: &mut Net) {
     let ground = watched(net, &[WAYS[0], WAYS[3]]);
     net.tower("tina", &victims(&ground));
@@ -131,7 +139,7 @@ fn two_towers_race(net: &mut Net) {
 
 /// No block takes a penalty that does not pay five times the usual feerate: Tina's next one does, and is mined long before Mallory's
 /// delay is over.
-#[scenario(formats = "static_remotekey anchors", mutants = "tower_never_raises")]
+#[scenario(worlds = "sim regtest", formats = "static_remotekey anchors", mutants = "tower_never_raises")]
 fn tower_pays_more_until_it_is_mined(net: &mut Net) {
     let ground = watched(net, &[WAYS[0], WAYS[3]]);
     net.tower("tina", &victims(&ground));
@@ -155,7 +163,7 @@ fn tower_pays_more_until_it_is_mined(net: &mut Net) {
 }
 
 /// A reorganisation takes breach and penalty out of the chain, twice: both come back, and so does the victims' money.
-#[scenario(formats = "static_remotekey anchors", mutants = "guards_to_local_only")]
+#[scenario(worlds = "sim regtest", formats = "static_remotekey anchors", mutants = "guards_to_local_only")]
 fn tower_survives_a_reorganisation(net: &mut Net) {
     let ground = watched(net, &[WAYS[0], WAYS[3]]);
     let tina = net.tower("tina", &victims(&ground));
@@ -181,7 +189,7 @@ fn tower_survives_a_reorganisation(net: &mut Net) {
 
 /// The victims are awake: they and their tower punish at the same time, miners hold all of it back for a while, and neither
 /// outbids the other for ever. What is taken is the victims', whoever took it.
-#[scenario(formats = "static_remotekey anchors")]
+#[scenario(worlds = "sim regtest", formats = "static_remotekey anchors")]
 fn victim_and_tower_both_punish(net: &mut Net) {
     let ground = watched(net, &WAYS);
     net.tower("tina", &victims(&ground));
@@ -198,7 +206,7 @@ fn victim_and_tower_both_punish(net: &mut Net) {
 
 /// Tina is down while states are revoked, and the victims' processes end before she comes back: each box that she did not
 /// acknowledge was on their disks, and is handed over again.
-#[scenario(formats = "static_remotekey anchors", mutants = "guards_wrong_state")]
+#[scenario(worlds = "sim regtest", formats = "static_remotekey anchors", mutants = "guards_wrong_state")]
 fn boxes_are_handed_over_again_after_a_restart(net: &mut Net) {
     let ground = watched(net, &[WAYS[0], WAYS[3]]);
     let tina = net.tower("tina", &victims(&ground));
@@ -220,7 +228,7 @@ fn boxes_are_handed_over_again_after_a_restart(net: &mut Net) {
 
 /// A tower whose only boxes are junk, under the locators of the very breaches, does nothing at all; the victims are awake and need
 /// no tower. Boxes of a wrong size, and more boxes than a client may have, are refused.
-#[scenario(formats = "static_remotekey anchors")]
+#[scenario(worlds = "sim regtest", formats = "static_remotekey anchors")]
 fn tower_given_junk_does_nothing(net: &mut Net) {
     let ground = Ground::new(net, &[WAYS[0], WAYS[3]]);
     let tina = net.tower("tina", &[]);

@@ -83,6 +83,15 @@ fn with_nothing_anywhere_nothing_is_found() {
 }
 
 #[test]
+fn the_users_own_data_folder_is_left_alone() {
+    let place = TempDir::new().unwrap();
+    let told =
+        "case \"$*\" in '-version -nosettings -datadir=/'*) echo Bitcoin Core daemon version v31.0.0;; esac";
+    let exe = fake(place.path(), "bitcoind", told);
+    assert_eq!(find_bitcoind(&place, Some(exe.clone())).unwrap(), Some(exe));
+}
+
+#[test]
 fn an_electrs_that_is_none_or_of_the_wrong_version_is_refused() {
     let place = TempDir::new().unwrap();
     let find = |exe: PathBuf| {

@@ -10,7 +10,8 @@ use syn::{Attribute, Expr, ExprLit, ItemFn, Lit, MetaNameValue, Token};
 ///
 /// All arguments are optional:
 /// - `theme = "pay"`: the group it is listed under (default: the name of its file);
-/// - `worlds = "sim regtest live"`: where it can run (default: sim and regtest; live for what processes can do);
+/// - `worlds = "sim regtest live"`: where it can run (default: everywhere); of several formats only anchors run live, since processes
+///   take their time;
 /// - `formats = "static_remotekey anchors"`: one scenario for each channel format, `name` for anchors and
 ///   `name-static-remotekey`, with that format as the default of its channels (default: anchors only);
 /// - `mutants = "skip_forward_fee"`: the planted bugs with which it must fail (default: none).
@@ -41,6 +42,8 @@ fn expand(args: Tokens, item: Tokens) -> syn::Result<Tokens> {
     let base = ident.to_string().replace('_', "-");
     let doc = first_doc_line(&function.attrs);
     let entries = formats(&base, arguments.formats)?.into_iter().map(|(name, format)| {
+        let live = quote!(::leyden_harness::WorldKind::Live).to_string();
+        let worlds = worlds.iter().filter(|world| name == base || world.to_string() != live);
         quote! {
             ::leyden_harness::inventory::submit! {
                 ::leyden_harness::Scenario {
@@ -81,7 +84,7 @@ fn read_arguments(args: Tokens) -> syn::Result<Arguments> {
 }
 
 fn worlds(named: Option<(String, Span)>) -> syn::Result<Vec<Tokens>> {
-    let (text, span) = named.unwrap_or_else(|| ("sim regtest".into(), Span::call_site()));
+    let (text, span) = named.unwrap_or_else(|| ("sim regtest live".into(), Span::call_site()));
     text.split_whitespace()
         .map(|world| match world {
             "sim" => Ok(quote!(::leyden_harness::WorldKind::Sim)),

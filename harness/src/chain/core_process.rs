@@ -174,7 +174,7 @@ impl CoreProcess {
 
     /// Starts Core and returns at once.
     pub fn launch(exe: &Path, peers: PeerPort) -> Result<CoreLaunch, CoreError> {
-        let folder = data_folder()?;
+        let folder = data_folder("leyden-core-")?;
         let path = folder.path().to_owned();
         let (port, port_lock) = choose_port()?;
         let mut port_locks = vec![port_lock];
@@ -339,19 +339,19 @@ fn watch_start(output: impl Read) -> Startup {
     Startup::Ended(seen.split_off(seen.len().saturating_sub(12)).join("\n"))
 }
 
-/// A new folder, in memory if there is room.
-fn data_folder() -> Result<TempDir, CoreError> {
+/// A new folder, in memory if there is room: what syncs to a disk waits for whoever else uses it.
+pub(crate) fn data_folder(prefix: &str) -> Result<TempDir, CoreError> {
     let tmpfs = Path::new("/dev/shm");
     let room =
         rustix::fs::statvfs(tmpfs).is_ok_and(|fs| fs.f_bavail.saturating_mul(fs.f_frsize) >= TMPFS_ROOM);
     if room {
         // Not writable for us: the disk does as well.
-        if let Ok(folder) = tempfile::Builder::new().prefix("leyden-core-").tempdir_in(tmpfs) {
+        if let Ok(folder) = tempfile::Builder::new().prefix(prefix).tempdir_in(tmpfs) {
             return Ok(folder);
         }
     }
     tempfile::Builder::new()
-        .prefix("leyden-core-")
+        .prefix(prefix)
         .tempdir()
         .map_err(|source| CoreError::Folder { path: std::env::temp_dir(), source })
 }

@@ -190,6 +190,11 @@ impl CoreChain {
         self.remember(tx);
     }
 
+    /// Somebody else may have handed something in.
+    pub fn look_again(&mut self) {
+        self.mempool = Mempool::Stale;
+    }
+
     fn remember(&mut self, tx: &Transaction) {
         // The same txid may come back with another witness; the last one that Core took is the one it holds.
         let order = self.seen.len();

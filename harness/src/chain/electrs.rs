@@ -28,6 +28,8 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// So many questions are asked at once.
 const AT_ONCE: usize = 200;
+/// Without its advice to each question that came without a subscription.
+const LOGGED: &str = "INFO,electrs::electrum=WARN";
 /// What it says once it listens, before the address.
 const LISTENS: &str = "serving Electrum RPC on ";
 /// How much of the end of its log an error shows, in bytes.
@@ -81,6 +83,7 @@ pub enum ElectrsError {
 pub struct Electrs {
     // The connection ends before the process.
     client: RawClient<ElectrumPlaintextStream>,
+    address: SocketAddr,
     process: Process,
 }
 
@@ -115,9 +118,14 @@ impl Electrs {
         };
         let client = RawClient::new(address, Some(ANSWER_DEADLINE), None);
         let client = client.map_err(|source| ElectrsError::Answer { question: "server.version", source })?;
-        let electrs = Self { client, process };
+        let electrs = Self { client, address, process };
         electrs.catch_up(tip, started)?;
         Ok(electrs)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// It reads another part of the chain between any two questions, and refuses most of them before it has all: so asking is
@@ -228,7 +236,7 @@ impl Process {
                 "regtest",
                 "--ignore-mempool",
                 "--log-filters",
-                "INFO",
+                LOGGED,
             ])
             .args(["--electrum-rpc-addr", "127.0.0.1:0", "--monitoring-addr", "127.0.0.1:0"])
             .arg("--daemon-rpc-addr")

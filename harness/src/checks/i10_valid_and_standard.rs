@@ -54,14 +54,16 @@ fn refused<'a>(evidence: &Evidence, handed: &'a Handed) -> Option<&'a str> {
 /// Whether another transaction spends the same.
 fn has_rival(evidence: &Evidence, handed: &Handed) -> bool {
     let beach = &evidence.replay.beach;
-    handed.inputs.iter().any(|input| beach.has_rival(input, handed.txid, handed.now.place))
+    let until = if evidence.live { usize::MAX } else { handed.now.place };
+    handed.inputs.iter().any(|input| beach.has_rival(input, handed.txid, until))
 }
 
-/// Whether it was handed in together with its parent, and the parent lost: the chain's word is for both.
+/// Whether it was handed in together with its parent, and the parent lost.
 fn lost_with_parent(evidence: &Evidence, handed: &Handed) -> bool {
     let together = |other: &&Handed| {
-        (other.party, other.now.height, &other.verdict) == (handed.party, handed.now.height, &handed.verdict)
+        (other.party, other.now.height) == (handed.party, handed.now.height)
             && handed.inputs.iter().any(|input| input.txid == other.txid)
+            && matches!(&other.verdict, Verdict::Refused(word) if LOST.iter().any(|lost| word.starts_with(lost)))
     };
     evidence.replay.handed.iter().filter(together).any(|parent| has_rival(evidence, parent))
 }

@@ -87,6 +87,8 @@ pub struct Evidence {
     pub channels: Vec<u64>,
     /// The dearest feerate that a transaction may pay, in satoshis per 1000 weight.
     pub dearest_feerate: u64,
+    /// The nodes were processes: between them what the chain said is in no sure order.
+    pub live: bool,
 }
 
 impl Evidence {

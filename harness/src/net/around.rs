@@ -7,7 +7,7 @@ use leyden_core::units::FeeratePerKw;
 
 /// What a node had saved at one time.
 #[derive(Clone)]
-pub struct Backup(crate::world::Store);
+pub struct Backup(crate::world::SavedCopy);
 
 impl Net {
     /// From now on every node is told this feerate, in sat per 1000 weight: a spike, an absurd one, or with 0 the lowest there is.
@@ -66,15 +66,22 @@ impl Net {
         self.run();
     }
 
+    /// The ids of the nodes' processes; none where they have no processes of their own.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.world.process_ids()
+    }
+
     /// A copy of all that the node has saved so far.
-    pub fn backup(&self, node: NodeRef) -> Backup {
-        Backup(self.world.records(node.0).clone())
+    #[track_caller]
+    pub fn backup(&mut self, node: NodeRef) -> Backup {
+        let copied = self.world.back_up(node.0);
+        Backup(self.need(copied))
     }
 
     /// The node's disk is lost, and it starts again from this copy. Its newest states are gone, and it does not know.
     #[track_caller]
     pub fn restart_from(&mut self, node: NodeRef, backup: &Backup) {
-        let restarted = self.world.restart_from(node.0, backup.0.clone());
+        let restarted = self.world.restart_from(node.0, &backup.0);
         self.need(restarted);
         for channel in self.network.clone() {
             self.done(node, Command::LearnChannel(channel));

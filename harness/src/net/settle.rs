@@ -8,6 +8,7 @@ use crate::settlement::second::{self, Index};
 use crate::settlement::Settlement;
 use crate::snapshot;
 use crate::transcript::Transcript;
+use crate::WorldKind;
 use leyden_core::node::{Command, NewBlock, Notice};
 use leyden_core::units::{Msat, Sat};
 use std::sync::Arc;
@@ -152,6 +153,7 @@ impl Net {
             fee_budget: vec![None; parties],
             channels: vec![0; parties],
             dearest_feerate: u64::from(self.highest_feerate) * DEAREST,
+            live: self.kind == WorldKind::Live,
             settlement,
         };
         for node in &self.nodes {

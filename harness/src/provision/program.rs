@@ -2,6 +2,7 @@
 //! it finds and builds nothing.
 use super::version::{self, CoreVersion, ElectrsVersion};
 use super::ProvisionError;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
@@ -37,6 +38,17 @@ impl Program {
             Program::Bitcoind => "-version",
             Program::Electrs => "--version",
         }
+    }
+
+    /// All arguments for that. Core would write into its user's own data folder first, and several at once would fail over it.
+    pub(super) fn version_arguments(self) -> Vec<OsString> {
+        let mut arguments = vec![OsString::from(self.asks_version())];
+        if self == Program::Bitcoind {
+            let mut elsewhere = OsString::from("-datadir=");
+            elsewhere.push(std::env::temp_dir());
+            arguments.extend([OsString::from("-nosettings"), elsewhere]);
+        }
+        arguments
     }
 
     /// The oldest version that can be used, in words.

@@ -158,7 +158,7 @@ fn first_line(program: Program, exe: &Path) -> Result<String, ProvisionError> {
 fn version_output(program: Program, exe: &Path) -> Result<Option<String>, ProvisionError> {
     let not_executable = |source| ProvisionError::NotExecutable { path: exe.to_owned(), source };
     let mut child = Command::new(exe)
-        .arg(program.asks_version())
+        .args(program.version_arguments())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -10,7 +10,15 @@ use leyden_core::ids::{PaymentHash, Preimage};
 use leyden_core::units::{BlockHeight, FeeratePerKw};
 use leyden_node::trace::Order;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
+
+/// A copy of what a node had saved: its records, and its folder if it is a process.
+#[derive(Clone, Debug)]
+pub struct SavedCopy {
+    records: Store,
+    folder: Option<PathBuf>,
+}
 
 /// All of it.
 #[derive(Default, Debug)]
@@ -110,15 +118,20 @@ impl World {
 
     /// From now on the node sees no mempool, and what it broadcasts reaches none. Blocks still arrive.
     pub fn blind(&mut self, node: usize) {
-        self.only_in_process("blind");
         self.note(format!("{} is cut off from the mempool", self.seats[node].name));
         self.around.blind.entry(node).or_default();
+        if let Some(live) = &mut self.live {
+            live.order(node, Order::Blind(true));
+        }
     }
 
     /// The node sees the mempool again, as it is now, and what it broadcast meanwhile is handed in.
     pub fn see_again(&mut self, node: usize) -> Result<(), WorldError> {
         let Some(unheard) = self.around.blind.remove(&node) else { return Ok(()) };
         self.note(format!("{} sees the mempool again", self.seats[node].name));
+        if let Some(live) = &mut self.live {
+            live.order(node, Order::Blind(false));
+        }
         self.show_mempool_to(node)?;
         for transactions in unheard {
             match transactions.as_slice() {
@@ -130,6 +143,10 @@ impl World {
     }
 
     fn show_mempool_to(&mut self, node: usize) -> Result<(), WorldError> {
+        if let Some(live) = &mut self.live {
+            live.look();
+            return Ok(());
+        }
         for tx in self.ground.mempool()? {
             self.queue.push(self.now, node, Happening::Unconfirmed(Arc::new(tx)));
         }
@@ -138,15 +155,20 @@ impl World {
 
     /// From now on the node sees nothing: no message, no block, no mempool, no timer. Its links stay.
     pub fn put_to_sleep(&mut self, node: usize) {
-        self.only_in_process("sleep_node");
         self.note(format!("{} falls asleep", self.seats[node].name));
         self.around.asleep.entry(node).or_default();
+        if let Some(live) = &mut self.live {
+            live.sleeps(node, true);
+        }
     }
 
     /// The node is awake: it gets what it missed, in order, and sees the mempool as it is now.
     pub fn wake_up(&mut self, node: usize) -> Result<(), WorldError> {
         let Some(missed) = self.around.asleep.remove(&node) else { return Ok(()) };
         self.note(format!("{} wakes up", self.seats[node].name));
+        if let Some(live) = &mut self.live {
+            live.sleeps(node, false);
+        }
         for due in missed {
             self.queue.push(due.at.max(self.now), node, due.what);
         }
@@ -205,20 +227,33 @@ impl World {
         peers.into_iter().try_for_each(|peer| self.connect(node, peer))
     }
 
-    /// The same from a copy of what it had saved earlier: its newest states are lost. It takes in the blocks that it missed since.
-    pub fn restart_from(&mut self, node: usize, backup: Store) -> Result<(), WorldError> {
-        self.only_in_process("restart_from");
+    /// A copy of all that a node has saved so far.
+    pub fn back_up(&mut self, node: usize) -> Result<SavedCopy, WorldError> {
+        let records = self.seats[node].store.clone();
+        let Some(live) = &mut self.live else { return Ok(SavedCopy { records, folder: None }) };
+        Ok(SavedCopy { records, folder: Some(live.copy_folder(node)?) })
+    }
+
+    /// A restart from a copy of what it had saved earlier: its newest states are lost. It takes in the blocks that it missed since.
+    pub fn restart_from(&mut self, node: usize, backup: &SavedCopy) -> Result<(), WorldError> {
         self.note(format!("{}'s disk is lost: a backup takes its place", self.seats[node].name));
-        self.seats[node].store = backup;
         let peers = self.links.peers(node);
         for peer in &peers {
             self.links.take_down(node, *peer);
             self.cut(node, *peer)?;
         }
-        self.seats[node].restart()?;
-        let seen = self.seats[node].height;
-        for block in self.ground.blocks().iter().filter(|block| block.height.get() > seen) {
-            self.queue.push(self.now, node, Happening::Block(block.clone()));
+        if let (Some(live), Some(folder)) = (&mut self.live, &backup.folder) {
+            live.kill(node);
+            live.put_folder_back(node, folder)?;
+            live.start(node)?;
+            self.drain()?;
+        } else {
+            self.seats[node].store.clone_from(&backup.records);
+            self.seats[node].restart()?;
+            let seen = self.seats[node].height;
+            for block in self.ground.blocks().iter().filter(|block| block.height.get() > seen) {
+                self.queue.push(self.now, node, Happening::Block(block.clone()));
+            }
         }
         self.find_tower(node);
         peers.into_iter().try_for_each(|peer| self.connect(node, peer))

@@ -21,6 +21,7 @@ mod tower;
 mod turn;
 mod worlds;
 
+pub use around::SavedCopy;
 pub use error::WorldError;
 pub use ground::Ground;
 pub use kill::{Point, Saved};
@@ -134,6 +135,11 @@ impl World {
     /// The chain, its miner and its faucet.
     pub fn ground(&mut self) -> &mut Ground {
         &mut self.ground
+    }
+
+    /// The ids of the nodes' processes, in a live world.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.live.as_ref().map(Live::process_ids).unwrap_or_default()
     }
 
     /// The folders and logs of the nodes that are processes, in a live world.

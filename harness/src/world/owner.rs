@@ -66,6 +66,7 @@ impl World {
             if !self.processes().is_ready(node) {
                 self.drain()?;
             }
+            self.await_orders(node)?;
             match self.processes().command(node, command) {
                 Ok(reply) => self.answer(call, reply),
                 // Killed before it answered.

@@ -219,6 +219,9 @@ impl Desk {
     fn take_in(&mut self, input: Input, round: &mut Round) {
         match input {
             Input::Connected { peer, connection } => {
+                if self.owner.peers.is_crowded() && !self.owner.node.has_channel_with(&peer) {
+                    return self.owner.peers.refuse(&peer, connection);
+                }
                 self.links.insert(peer, connection);
                 self.handle(Event::Connected { peer }, round);
             }
@@ -314,6 +317,14 @@ impl Desk {
         Ok(())
     }
 
+    fn broadcast(&self, transactions: Vec<Transaction>) {
+        #[cfg(feature = "lab")]
+        if self.owner.lab.as_ref().is_some_and(crate::lab::Lab::is_blind) {
+            return;
+        }
+        self.owner.chain.broadcast(transactions);
+    }
+
     fn send(&self, peer: NodeId, bytes: Vec<u8>) {
         if let Some(connection) = self.links.get(&peer) {
             self.owner.peers.send(&peer, *connection, bytes);
@@ -338,12 +349,12 @@ impl Desk {
                 let txid = tx.compute_txid();
                 tracing::info!(%channel, %txid, ?role, "a transaction goes to the chain");
                 self.owner.taken.expect(channel, txid);
-                self.owner.chain.broadcast(vec![tx]);
+                self.broadcast(vec![tx]);
             }
             Action::BroadcastPackage { channel, transactions } => {
                 tracing::info!(%channel, count = transactions.len(), "a package goes to the chain");
                 transactions.iter().for_each(|tx| self.owner.taken.expect(channel, tx.compute_txid()));
-                self.owner.chain.broadcast(transactions);
+                self.broadcast(transactions);
             }
             Action::Guard { justice } => {
                 // Without a connection it is lost here: the node gives it again when there is one.

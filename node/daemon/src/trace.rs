@@ -39,6 +39,8 @@ pub enum Order {
     Run,
     /// Connect to this peer, at this address.
     Dial(NodeId, String),
+    /// Whether transactions are only told, and handed to no chain.
+    Blind(bool),
     /// Whether messages of this peer wait, however many.
     Deaf(NodeId, bool),
     /// From now on send nothing to this peer: what is told as sent comes back as [`Order::Inject`], or never.

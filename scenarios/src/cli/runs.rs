@@ -18,6 +18,9 @@ pub(super) fn run(order: &Order, out: &mut dyn Write, err: &mut dyn Write) -> Re
     if planned.iter().any(|(_, world)| world.needs_core()) {
         provision::bitcoind()?;
     }
+    if planned.iter().any(|(_, world)| *world == WorldKind::Live) {
+        provision::electrs()?;
+    }
     for (scenario, world) in &skipped {
         writeln!(err, "{} is skipped in {world}: it declares that it cannot run there", scenario.name)?;
     }

@@ -19,13 +19,29 @@ impl World {
     pub(in crate::world) fn drain_live(&mut self) -> Result<(), WorldError> {
         loop {
             let kills = self.kills();
-            self.processes().order_all(&Order::Run);
+            self.processes().run_all();
             self.settle_down()?;
             // Between the steps of a script time stands still: commands pile up, and all of them go at once.
             self.processes().order_all(&Order::Pause);
             self.settle_down()?;
             if self.kills() == kills {
                 return self.note_present();
+            }
+        }
+    }
+
+    /// Waits until a node has carried out what it was ordered: a command that comes by another way is not to overtake that.
+    pub(in crate::world) fn await_orders(&mut self, node: usize) -> Result<(), WorldError> {
+        loop {
+            while self.take_next()? {}
+            let left = DEADLINE.saturating_sub(self.started.elapsed());
+            let live = self.processes();
+            if live.has_obeyed(node) || live.is_struck(node) {
+                return Ok(());
+            }
+            if !live.hear(left)? {
+                let waits = "orders to be carried out".to_owned();
+                return Err(LiveError::Stuck { seconds: DEADLINE.as_secs(), waits }.into());
             }
         }
     }
@@ -42,7 +58,10 @@ impl World {
             let live = self.processes();
             let Some(waits) = live.awaited(height) else {
                 if live.take_look_due() {
-                    live.order_all(&Order::Look);
+                    let seeing = (0..self.seats.len()).filter(|node| self.sees_mempool(*node));
+                    for node in seeing.collect::<Vec<_>>() {
+                        self.processes().order(node, Order::Look);
+                    }
                 } else if !self.carry_next()? && !self.raise()? {
                     return Ok(());
                 }
@@ -246,6 +265,9 @@ impl World {
     }
 
     fn await_verdict(&mut self, node: usize, transactions: &[Transaction]) {
+        if self.is_unheard(node, transactions) {
+            return;
+        }
         let live = self.processes();
         live.nodes[node].unjudged += 1;
         transactions.iter().for_each(|tx| live.learn(tx));

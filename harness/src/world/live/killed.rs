@@ -3,7 +3,6 @@
 //! its folder, its links stand again, and its owner looks what he missed.
 use crate::transcript::Cause;
 use crate::world::{World, WorldError};
-use leyden_node::trace::Order;
 
 impl World {
     /// The process of this node is killed, as by a power cut, once so much that it told was read.
@@ -39,7 +38,7 @@ impl World {
         let live = self.processes();
         live.kill(node);
         // Whoever stands still between two steps has to notice.
-        live.order_all(&Order::Run);
+        live.run_all();
     }
 
     /// All others are at rest: who was killed starts again. Whether there was anybody.

@@ -62,6 +62,14 @@ pub enum LiveError {
         /// For what.
         waits: String,
     },
+    /// A folder could not be copied.
+    #[error("{node}'s folder cannot be copied: {source}")]
+    Copy {
+        /// Whose.
+        node: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The control port.
     #[error("{node}'s control port: {error}")]
     Control {
@@ -93,6 +101,10 @@ pub(super) struct Live {
     look_due: bool,
     /// Nodes whose messages wait, theirs and those for them.
     silent: BTreeSet<usize>,
+    /// Copies of folders made so far.
+    copies: usize,
+    /// Nodes that stay paused.
+    asleep: BTreeSet<usize>,
     /// Directions in which this world carries the messages.
     diverted: BTreeSet<(usize, usize)>,
 }
@@ -145,6 +157,8 @@ impl Live {
             present: BTreeSet::new(),
             look_due: false,
             silent: BTreeSet::new(),
+            copies: 0,
+            asleep: BTreeSet::new(),
             diverted: BTreeSet::new(),
         })
     }
@@ -238,9 +252,39 @@ impl Live {
         self.nodes.iter().position(|member| member.over && member.queue.is_empty())
     }
 
+    /// The ids of the processes that run.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.nodes.iter().filter_map(|member| member.process.as_ref()).map(Process::id).collect()
+    }
+
+    /// Whether the node has carried out every order.
+    pub fn has_obeyed(&self, node: usize) -> bool {
+        self.nodes[node].obeyed == self.nodes[node].ordered
+    }
+
     /// Whether the node takes commands.
     pub fn is_ready(&self, node: usize) -> bool {
         self.nodes[node].ready
+    }
+
+    /// A copy of a node's folder as it is now. Between the steps of a script no process writes.
+    pub fn copy_folder(&mut self, node: usize) -> Result<PathBuf, LiveError> {
+        self.copies += 1;
+        let folder = &self.nodes[node].plan.folder;
+        let copy = folder.with_extension(format!("copy-{}", self.copies));
+        copy_files(folder, &copy).map_err(|source| self.copy_failed(node, source))?;
+        Ok(copy)
+    }
+
+    /// Puts a copy in the place of the node's folder; its process must not run.
+    pub fn put_folder_back(&mut self, node: usize, copy: &Path) -> Result<(), LiveError> {
+        let folder = &self.nodes[node].plan.folder;
+        let put = std::fs::remove_dir_all(folder).and_then(|()| copy_files(copy, folder));
+        put.map_err(|source| self.copy_failed(node, source))
+    }
+
+    fn copy_failed(&self, node: usize, source: std::io::Error) -> LiveError {
+        LiveError::Copy { node: self.nodes[node].plan.name.clone(), source }
     }
 
     /// Tells every running process.
@@ -313,6 +357,21 @@ impl Live {
             return Err(LiveError::Control { node: name, error: "the node is not running".into() });
         };
         call(client).map_err(|error| LiveError::Control { node: name, error: error.to_string() })
+    }
+
+    /// Whether a node sleeps: it stays paused whatever happens, until told otherwise.
+    pub fn sleeps(&mut self, node: usize, asleep: bool) {
+        if asleep {
+            self.asleep.insert(node);
+        } else {
+            self.asleep.remove(&node);
+        }
+    }
+
+    /// Lets everybody who is awake take in what waits.
+    pub fn run_all(&mut self) {
+        let awake = (0..self.nodes.len()).filter(|node| !self.asleep.contains(node));
+        awake.collect::<Vec<_>>().into_iter().for_each(|node| self.order(node, Order::Run));
     }
 
     /// Whether messages of and for this node wait, until told otherwise.
@@ -403,6 +462,17 @@ impl Live {
         }
         Ok(())
     }
+}
+
+/// The files of one folder, modes included; a node's folder has no folders in it.
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir(to)?;
+    std::fs::set_permissions(to, std::fs::metadata(from)?.permissions())?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 fn pair(a: usize, b: usize) -> (usize, usize) {

@@ -133,6 +133,11 @@ impl Process {
         self.sent
     }
 
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
     /// Kills it as the power cut does, and waits for its end.
     pub fn kill(&mut self) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);

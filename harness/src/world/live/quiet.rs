@@ -7,7 +7,7 @@ impl Live {
     pub(super) fn awaited(&self, height: u32) -> Option<String> {
         self.nodes.iter().enumerate().find_map(|(node, member)| {
             let name = &member.plan.name;
-            member.process.as_ref()?;
+            member.process.as_ref().filter(|_| !self.asleep.contains(&node))?;
             if self.is_struck(node) {
                 return Some(format!("{name} was killed, and may have told more"));
             }
@@ -38,6 +38,9 @@ impl Live {
             self.wires.iter().filter(|((from, _), _)| *from == node).find_map(|((_, to), way)| {
                 let other = &self.nodes[*to].plan.name;
                 let waits = self.silent.contains(&node) || self.silent.contains(to);
+                if self.asleep.contains(to) {
+                    return None;
+                }
                 if !way.under_way.is_empty() && !waits {
                     return Some(format!(
                         "{} messages are on their way from {name} to {other}",

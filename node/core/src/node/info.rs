@@ -1,11 +1,19 @@
 //! What the owner can look at: channels, payments, balances. Reads only.
 
 use super::{BalanceInfo, ChannelInfo, Node, PaymentInfo, PaymentOutcome};
+use crate::ids::NodeId;
 use crate::payment::incoming::InvoiceState;
 use crate::tx::Side;
 use crate::units::Msat;
 
 impl Node {
+    /// Whether the peer has a channel with this node whose funding the chain has confirmed: such a peer is worth more than one that
+    /// only says so.
+    pub fn has_channel_with(&self, peer: &NodeId) -> bool {
+        let mut theirs = self.channels.values().filter(|channel| channel.peer() == *peer);
+        theirs.any(|channel| channel.short_channel_id().is_some())
+    }
+
     pub(super) fn list_channels(&self) -> Vec<ChannelInfo> {
         let channels = self.channels.iter().map(|(id, channel)| {
             let (to_local, to_remote) = channel.balances();

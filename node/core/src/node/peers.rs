@@ -15,6 +15,9 @@ const ALL_CHANNELS: ChannelId = ChannelId([0; 32]);
 /// The largest channel without `option_support_large_channel`.
 const SMALL_CHANNEL: Sat = Sat::new((1 << 24) - 1);
 
+/// The most channels that are opening, whoever the peers are: names cost a peer nothing.
+const MOST_OPENINGS: usize = 200;
+
 impl Node {
     /// A second connection takes the place of the first.
     pub(super) fn on_connected(&mut self, peer: NodeId, env: &Env, draft: &mut Draft) {
@@ -119,6 +122,7 @@ impl Node {
         let id = open.temporary_channel_id;
         let opening = self.channels.values().filter(|channel| channel.peer() == peer);
         let opening = opening.filter(|channel| channel.short_channel_id().is_none()).count();
+        let in_all = self.channels.values().filter(|channel| channel.short_channel_id().is_none()).count();
         let refused = if let Some(channel) = self.channels.get(&id) {
             // An error for a channel that the peer has with us would be about that one.
             let text = "temporary_channel_id cannot be used";
@@ -126,7 +130,7 @@ impl Node {
         } else if id == ALL_CHANNELS {
             let text = "temporary_channel_id cannot be zero";
             Some((text, refusal(id, text)))
-        } else if opening >= self.config.max_pending_opens {
+        } else if opening >= self.config.max_pending_opens || in_all >= MOST_OPENINGS {
             let text = "too many channels are opening at once";
             Some((text, error(id, text)))
         } else {

@@ -127,28 +127,20 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     let listening = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let (stopping, mut stopped) = watch::channel(false);
     let taken = Taken::default();
-    let server = control::Server::start(
-        control::Options {
-            address: settings.control,
-            folder: settings.folder.clone(),
-            network: settings.network,
-            limits: control::Limits::default(),
-        },
-        Arc::new(Handle {
-            inbox: inbox.clone(),
-            dialer: dialer.clone(),
-            peers: peers.clone(),
-            notices: notices.clone(),
-            stands: stands.clone(),
-            taken: taken.clone(),
-            stopping,
-            node_id: begun.id,
-            alias: settings.alias.clone(),
-            network: settings.network,
-            listening,
-        }),
-    )
-    .await?;
+    let handle = Handle {
+        inbox: inbox.clone(),
+        dialer: dialer.clone(),
+        peers: peers.clone(),
+        notices: notices.clone(),
+        stands: stands.clone(),
+        taken: taken.clone(),
+        stopping,
+        node_id: begun.id,
+        alias: settings.alias.clone(),
+        network: settings.network,
+        listening,
+    };
+    let server = control::Server::start(control_options(&settings), Arc::new(handle)).await?;
     let chain = ChainEnd::start(
         &settings,
         &stop,
@@ -292,6 +284,15 @@ fn told(taken: Taken, lab: &Option<LabEnd>) -> impl Fn(Vec<Verdict>) + Send + 's
 #[cfg(not(feature = "lab"))]
 fn told(taken: Taken) -> impl Fn(Vec<Verdict>) + Send + 'static {
     move |verdicts| taken.judge(&verdicts)
+}
+
+fn control_options(settings: &Settings) -> control::Options {
+    control::Options {
+        address: settings.control,
+        folder: settings.folder.clone(),
+        network: settings.network,
+        limits: control::Limits::default(),
+    }
 }
 
 fn dialer(settings: &Settings, peers: &Peers) -> io::Result<Dialer> {

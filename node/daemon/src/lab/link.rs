@@ -35,6 +35,7 @@ pub struct Lab {
     feerate: Option<FeeratePerKw>,
     mutant: Option<Mutant>,
     paused: bool,
+    blind: bool,
     deaf: BTreeSet<NodeId>,
     diverted: BTreeSet<NodeId>,
     /// What waits, in order.
@@ -56,6 +57,7 @@ impl Lab {
             feerate: None,
             mutant: None,
             paused: false,
+            blind: false,
             deaf: BTreeSet::new(),
             diverted: BTreeSet::new(),
             held: VecDeque::new(),
@@ -76,6 +78,7 @@ impl Lab {
                     Order::Clock(micros) => Input::Lab(Nudge::Clock(Timestamp::new(micros))),
                     Order::Feerate(feerate) => Input::Lab(Nudge::Feerate(FeeratePerKw::new(feerate))),
                     Order::Pause => Input::Lab(Nudge::Pause(true)),
+                    Order::Blind(blind) => Input::Lab(Nudge::Blind(blind)),
                     Order::Deaf(peer, deaf) => Input::Lab(Nudge::Deaf(peer, deaf)),
                     Order::Divert(peer) => Input::Lab(Nudge::Divert(peer)),
                     Order::Inject(peer, bytes) => Input::Lab(Nudge::Inject(peer, bytes)),
@@ -110,6 +113,7 @@ impl Lab {
             Nudge::Clock(now) => self.clock = Some(now),
             Nudge::Feerate(feerate) => self.feerate = Some(feerate),
             Nudge::Pause(paused) => self.paused = paused,
+            Nudge::Blind(blind) => self.blind = blind,
             Nudge::Deaf(peer, true) => drop(self.deaf.insert(peer)),
             Nudge::Deaf(peer, false) => drop(self.deaf.remove(&peer)),
             Nudge::Divert(peer) => drop(self.diverted.insert(peer)),
@@ -147,6 +151,11 @@ impl Lab {
     pub fn release(&mut self) -> Option<Input> {
         let place = self.held.iter().position(|input| !self.waits(input))?;
         self.held.remove(place)
+    }
+
+    /// Whether transactions are only told.
+    pub fn is_blind(&self) -> bool {
+        self.blind
     }
 
     /// Whether what goes to this peer is only told.

@@ -18,6 +18,8 @@ pub enum Nudge {
     Feerate(FeeratePerKw),
     /// Whether all but commands waits.
     Pause(bool),
+    /// Whether transactions are only told.
+    Blind(bool),
     /// Whether messages of this peer wait.
     Deaf(NodeId, bool),
     /// What goes to this peer is only told.

@@ -5,6 +5,7 @@ use leyden_core::transport::{
 };
 use secp256k1::SecretKey;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -61,16 +62,18 @@ pub(super) async fn dial(
     Ok((stream, session))
 }
 
-/// Answers somebody who connected; who it is shows in the last act.
+/// Answers somebody who connected; who it is shows in the last act. `begun` is set once the first act was right.
 pub(super) async fn answer(
     secret: &SecretKey,
     mut stream: TcpStream,
+    begun: &AtomicBool,
 ) -> Result<(NodeId, TcpStream, Session), ConnectError> {
     let acts = async {
         stream.set_nodelay(true)?;
         let mut act_one = [0; ACT_ONE_LEN];
         stream.read_exact(&mut act_one).await?;
         let (responder, act_two) = Responder::new(secret, ephemeral()?).act_one(&act_one)?;
+        begun.store(true, Ordering::Relaxed);
         stream.write_all(&act_two).await?;
         let mut act_three = [0; ACT_THREE_LEN];
         stream.read_exact(&mut act_three).await?;

@@ -6,7 +6,7 @@ use leyden_core::ids::NodeId;
 use leyden_core::transport::{Receiver, Sender, Session, HEADER_LEN};
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
@@ -17,6 +17,10 @@ use tokio::time::timeout;
 
 /// So many bytes may wait for a peer. Twice what 483 HTLCs and their answers need.
 const MOST_QUEUED: usize = 4 << 20;
+/// So many bytes may wait for all peers together; beyond it whoever has more than a message waiting is given up.
+const MOST_QUEUED_IN_ALL: usize = 64 << 20;
+/// What a peer may always have waiting.
+const ONE_MESSAGE: usize = 64 << 10;
 /// A peer that does not close its side after we closed ours is cut off.
 const LINGER: Duration = Duration::from_secs(5);
 /// What is read from the socket at once.
@@ -25,15 +29,42 @@ const READ_BUFFER: usize = 64 << 10;
 /// What waits to be sent over one connection.
 pub(super) struct Queue {
     messages: mpsc::UnboundedSender<Out>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     aborted: Arc<Notify>,
+    /// The peer was too far behind: nothing more is kept for it.
+    given_up: AtomicBool,
 }
 
 /// The other end of a [`Queue`].
 pub(super) struct Outgoing {
     messages: mpsc::UnboundedReceiver<Out>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     aborted: Arc<Notify>,
+}
+
+/// Bytes that wait: of this connection, and of all. Those of a connection that is gone do not count.
+struct Waiting {
+    here: AtomicUsize,
+    in_all: Arc<AtomicUsize>,
+}
+
+impl Waiting {
+    /// What waited before, here and in all.
+    fn add(&self, bytes: usize) -> (usize, usize) {
+        let here = self.here.fetch_add(bytes, Ordering::Relaxed);
+        (here, self.in_all.fetch_add(bytes, Ordering::Relaxed))
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.here.fetch_sub(bytes, Ordering::Relaxed);
+        self.in_all.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.in_all.fetch_sub(self.here.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
 }
 
 enum Out {
@@ -42,18 +73,29 @@ enum Out {
 }
 
 impl Queue {
-    pub fn new() -> (Self, Outgoing) {
+    pub fn new(in_all: Arc<AtomicUsize>) -> (Self, Outgoing) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
+        let waiting = Arc::new(Waiting { here: AtomicUsize::new(0), in_all });
         let aborted = Arc::new(Notify::new());
-        let queue = Self { messages: sender, waiting: waiting.clone(), aborted: aborted.clone() };
+        let queue = Self {
+            messages: sender,
+            waiting: waiting.clone(),
+            aborted: aborted.clone(),
+            given_up: AtomicBool::new(false),
+        };
         (queue, Outgoing { messages: receiver, waiting, aborted })
     }
 
-    /// One message more. False if the peer is so far behind that the connection is given up.
+    /// One message more. False if the peer is so far behind that the connection is given up now.
     pub fn push(&self, bytes: Vec<u8>) -> bool {
-        let waiting = self.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
-        if waiting > MOST_QUEUED {
+        if self.given_up.load(Ordering::Relaxed) {
+            return true;
+        }
+        let len = bytes.len();
+        let (here, in_all) = self.waiting.add(len);
+        if here > MOST_QUEUED || (in_all > MOST_QUEUED_IN_ALL && here > ONE_MESSAGE) {
+            self.waiting.remove(len);
+            self.given_up.store(true, Ordering::Relaxed);
             self.abort();
             return false;
         }
@@ -131,7 +173,7 @@ async fn write(mut stream: OwnedWriteHalf, mut sender: Sender, mut outgoing: Out
         while let Some(out) = next {
             match out {
                 Out::Message(bytes) => {
-                    outgoing.waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+                    outgoing.waiting.remove(bytes.len());
                     sender.seal(&bytes, &mut sealed).map_err(io::Error::other)?;
                 }
                 Out::Finish => {

@@ -17,18 +17,28 @@ use crate::owner::Input;
 use leyden_core::ids::NodeId;
 use leyden_core::transport::Session;
 use link::Queue;
+use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use secp256k1::SecretKey;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, Notify, Semaphore};
+use tokio::sync::{mpsc, Notify};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
-/// Connections that have not finished the handshake, at most; more wait in the listener's backlog.
-const MOST_HANDSHAKES: usize = 64;
-/// Connections at most. One more is closed at once, so that descriptors stay bounded.
+/// Connections that have not finished the handshake, at most. One more ends the one that has been silent the longest, or, where all
+/// have begun, tried the longest: nobody keeps others out by doing nothing.
+const MOST_HANDSHAKES: usize = 512;
+/// Connections with peers that have no channel with us, at most.
 const MOST_LINKS: usize = 1_000;
+/// Room above that for peers that have one, and for newcomers until it is known who they are. Beyond it connections are closed at
+/// once, so that descriptors stay bounded.
+const RESERVE: usize = 100;
+/// After this long, or when a connection ended, it is tried again to accept where the system had no descriptor left.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Counts connections, so that a message of an old one is never taken for one of the new.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -45,7 +55,8 @@ struct Shared {
     inbox: mpsc::Sender<Input>,
     next: AtomicU64,
     links: Mutex<BTreeMap<NodeId, Link>>,
-    handshakes: Semaphore,
+    /// Bytes that wait for all peers together.
+    waiting: Arc<AtomicUsize>,
     /// Told whenever a connection ended.
     ended: Notify,
 }
@@ -57,6 +68,13 @@ struct Link {
     address: String,
     inbound: bool,
     ready: bool,
+}
+
+/// A connection that somebody else made, until it is known who.
+struct Handshake {
+    task: AbortHandle,
+    /// The first act came, and it was a right one.
+    begun: Arc<AtomicBool>,
 }
 
 /// A connection, for people.
@@ -76,9 +94,8 @@ impl Peers {
     /// None yet; `secret` is the node's own key.
     pub fn new(secret: SecretKey, inbox: mpsc::Sender<Input>) -> Self {
         let links = Mutex::new(BTreeMap::new());
-        let handshakes = Semaphore::new(MOST_HANDSHAKES);
-        let (next, ended) = (AtomicU64::new(1), Notify::new());
-        Self { shared: Arc::new(Shared { secret, inbox, next, links, handshakes, ended }) }
+        let (next, ended, waiting) = (AtomicU64::new(1), Notify::new(), Arc::default());
+        Self { shared: Arc::new(Shared { secret, inbox, next, links, waiting, ended }) }
     }
 
     /// The connections that stand, in order of their peers.
@@ -148,38 +165,60 @@ impl Peers {
         Ok(())
     }
 
-    /// Takes in connections for ever.
+    /// Whether there are so many connections that only peers with a channel may stay.
+    pub fn is_crowded(&self) -> bool {
+        self.links().len() > MOST_LINKS
+    }
+
+    /// Ends this connection now, without another word.
+    pub fn refuse(&self, peer: &NodeId, connection: ConnectionId) {
+        let links = self.links();
+        if let Some(link) = links.get(peer).filter(|link| link.connection == connection) {
+            link.queue.abort();
+        }
+    }
+
+    /// Takes in connections for ever. The process may open as many descriptors as the system lets it.
     pub async fn listen(self, listener: TcpListener) {
+        let most = getrlimit(Resource::Nofile);
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: most.maximum, ..most }) {
+            tracing::warn!(%error, "the system leaves few descriptors for connections");
+        }
+        let mut handshakes: VecDeque<Handshake> = VecDeque::new();
         loop {
-            // Never closed.
-            let Ok(permit) = self.shared.handshakes.acquire().await else { return };
-            permit.forget();
             match listener.accept().await {
                 Ok((stream, from)) => {
-                    let peers = self.clone();
-                    tokio::spawn(async move {
-                        peers.take_in(stream, from).await;
-                        peers.shared.handshakes.add_permits(1);
-                    });
+                    handshakes.retain(|handshake| !handshake.task.is_finished());
+                    if handshakes.len() >= MOST_HANDSHAKES {
+                        let silent = handshakes.iter().position(|one| !one.begun.load(Ordering::Relaxed));
+                        handshakes.remove(silent.unwrap_or(0)).iter().for_each(|one| one.task.abort());
+                    }
+                    let (peers, begun) = (self.clone(), Arc::new(AtomicBool::new(false)));
+                    let begins = begun.clone();
+                    let taking = tokio::spawn(async move { peers.take_in(stream, from, &begins).await });
+                    handshakes.push_back(Handshake { task: taking.abort_handle(), begun });
                 }
                 Err(error) => {
-                    // Out of descriptors, or the connection went before it was taken: the next one may do.
+                    // Out of descriptors, or the connection went before it was taken.
                     tracing::warn!(%error, "a connection could not be accepted");
-                    self.shared.handshakes.add_permits(1);
-                    tokio::task::yield_now().await;
+                    let _ = timeout(PAUSE, self.shared.ended.notified()).await;
                 }
             }
         }
     }
 
-    async fn take_in(&self, stream: TcpStream, from: SocketAddr) {
-        if self.links().len() >= MOST_LINKS {
-            tracing::warn!(%from, "there are {MOST_LINKS} connections already: this one is closed");
+    async fn take_in(&self, stream: TcpStream, from: SocketAddr, begun: &AtomicBool) {
+        if self.links().len() >= MOST_LINKS + RESERVE {
+            tracing::debug!(%from, "there are too many connections already: this one is closed");
             return;
         }
-        match handshake::answer(&self.shared.secret, stream).await {
+        match handshake::answer(&self.shared.secret, stream, begun).await {
             Ok((peer, stream, session)) => {
-                self.start(peer, stream, session, from.to_string(), true).await;
+                // From here on it is no handshake any more: nobody cuts it short.
+                let peers = self.clone();
+                tokio::spawn(async move {
+                    peers.start(peer, stream, session, from.to_string(), true).await;
+                });
             }
             Err(error) => tracing::debug!(%from, %error, "a connection ends before it began"),
         }
@@ -188,7 +227,7 @@ impl Peers {
     /// The handshake is done: the owner hears of it before any message.
     async fn start(&self, peer: NodeId, stream: TcpStream, session: Session, address: String, inbound: bool) {
         let connection = ConnectionId(self.shared.next.fetch_add(1, Ordering::Relaxed));
-        let (queue, outgoing) = Queue::new();
+        let (queue, outgoing) = Queue::new(self.shared.waiting.clone());
         let link = Link { connection, queue, address, inbound, ready: false };
         let replaced = self.links().insert(peer, link);
         if let Some(old) = replaced {
