@@ -25,7 +25,7 @@ pub(super) struct SweepOrder {
     /// Keys, and with them everything else, follow from it
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// Only these: N/M (the n-th of each m) or the beginning of a variant (reorg:117), joined by commas
+    /// Only these: N/M (the n-th of each m), N@SEED (n by chance) or the beginning of a variant (reorg:117), joined by commas
     #[arg(long, value_name = "SUBSET")]
     pub only: Option<Subset>,
 }
