@@ -12,6 +12,7 @@ mod killed;
 mod process;
 mod quiet;
 
+use crate::chain::core_process::data_folder;
 use crate::chain::Tip;
 use bitcoin::{Transaction, Txid};
 use leyden_core::ids::NodeId;
@@ -33,6 +34,9 @@ pub enum LiveError {
     /// No binary.
     #[error("the live world needs {}: build it with `cargo build --bin leyden-node-lab`", .0.display())]
     NoBinary(PathBuf),
+    /// No place for the nodes' folders.
+    #[error("no folder for the nodes: {0}")]
+    Folder(String),
     /// The build failed.
     #[error("the lab build of the node failed; see above, or try `cargo build --bin leyden-node-lab`")]
     NotBuilt,
@@ -140,8 +144,8 @@ impl Live {
     /// No nodes yet, on this Core.
     pub fn new(core_url: String, core_cookie: PathBuf) -> Result<Self, LiveError> {
         let exe = binary::find()?;
-        let io = |source| LiveError::Start { node: "a node".into(), exe: exe.clone(), source };
-        let folder = tempfile::Builder::new().prefix("leyden-live-").tempdir().map_err(io)?;
+        // In memory if there is room: a busy disk makes a node wait for its fsync longer than a test does for a node.
+        let folder = data_folder("leyden-live-").map_err(|error| LiveError::Folder(error.to_string()))?;
         let (sender, heard) = channel();
         Ok(Self {
             exe,

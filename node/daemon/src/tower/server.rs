@@ -78,16 +78,13 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let (notices, _) = broadcast::channel(1);
     let (alias, network) = (settings.alias, settings.network);
     let backend = Handle { peers: peers.clone(), stands, stopping, notices, id, alias, network, listening };
-    let server = control::Server::start(
-        control::Options {
-            address: settings.control,
-            folder: settings.folder,
-            network,
-            limits: control::Limits::default(),
-        },
-        Arc::new(backend),
-    )
-    .await?;
+    let options = control::Options {
+        address: settings.control,
+        folder: settings.folder,
+        network,
+        limits: control::Limits::default(),
+    };
+    let server = control::Server::start(options, Arc::new(backend)).await?;
 
     let core = || Core::new(settings.core.clone(), stop.clone());
     let broadcaster = Broadcaster::start(core(), drop)?;
