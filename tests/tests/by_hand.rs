@@ -86,7 +86,6 @@ fn judge(said: &str, all: &str) {
     let mut rest = words.as_slice();
     for wanted in [
         ["wallet", "505000000000"], // 101 blocks of 50 BTC
-        ["channel_ready", "channel_id="],
         ["normal", "102x1x0"],
         ["800000", "200000"],
         ["payment_sent", "amount_msat=50000000"],

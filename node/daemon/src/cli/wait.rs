@@ -102,7 +102,7 @@ impl Wait<'_> {
             None => return Err(Failure::Refused("there is no channel of this id".to_owned())),
         }
         let judge = |notice: &Notice| match notice {
-            Notice::ChannelReady { channel, .. } if *channel == id => Seen::Done,
+            Notice::ChannelReady { channel, .. } if *channel == id => Seen::Enough,
             Notice::ChannelAbandoned { channel, why } | Notice::ChannelClosing { channel, why }
                 if *channel == id =>
             {
