@@ -228,8 +228,8 @@ impl Live {
             let begun = self.wires.entry((peer, node)).or_default().begun;
             let way = self.wires.entry((node, peer)).or_default();
             way.begun = way.begun.max(begun);
+            // What it sent last may have arrived: that is known once the peer tells of the end.
             way.ended = way.begun;
-            way.under_way.clear();
             self.wires.entry((peer, node)).or_default().under_way.clear();
         }
         self.wanted.retain(|(a, b)| *a != node && *b != node);
