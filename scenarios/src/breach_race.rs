@@ -9,7 +9,7 @@ fn penalty_pays_more_until_it_is_mined(net: &mut Net) {
     let ground = Ground::new(net, &[WAYS[0], WAYS[3]]);
     ground.pay(net);
     may_pay(net, &ground, 10_000);
-    lie(net, &ground, 1);
+    ground.lie(net, 1);
     net.mine(1);
     let breach = net.height();
     net.mine_paying(u32::from(DELAY) - 1, 5_000);
@@ -28,7 +28,7 @@ fn victim_restarts_between_breach_and_penalty(net: &mut Net) {
     let ground = Ground::new(net, &WAYS);
     ground.pay(net);
     ground.cheats.iter().for_each(|cheat| net.blind(cheat.victim));
-    lie(net, &ground, 1);
+    ground.lie(net, 1);
     net.mine(2);
     assert_eq!(penalties(net), [], "nobody sees the mempool");
     for cheat in &ground.cheats {
@@ -184,7 +184,7 @@ fn penalty_is_split_near_its_deadline(net: &mut Net) {
     let ground = Ground::new(net, &[WAYS[0], WAYS[3]]);
     ground.pay_together(net, 3);
     may_pay(net, &ground, 50_000);
-    lie(net, &ground, 3);
+    ground.lie(net, 3);
     net.mine(1);
     assert_eq!(penalties(net).len(), 2, "one for each channel");
     mine_without_penalties(net, u32::from(DELAY) - 18);
@@ -201,7 +201,7 @@ fn split_penalty_outbids_with_its_largest_part(net: &mut Net) {
     ground.pay_together(net, 3);
     let victim = ground.cheats[0].victim;
     may_pay(net, &ground, 200_000);
-    lie(net, &ground, 3);
+    ground.lie(net, 3);
     net.feerate_of(victim, 20_000);
     net.mine(1);
     assert_eq!(penalties(net).len(), 1, "one for all");
@@ -210,12 +210,4 @@ fn split_penalty_outbids_with_its_largest_part(net: &mut Net) {
     net.settle();
     ground.expect_nothing_for_mallory(net);
     net.expect_settlement();
-}
-
-/// Mallory publishes, in each channel, her newest state with so many HTLCs.
-fn lie(net: &mut Net, ground: &Ground, htlcs: usize) {
-    for cheat in &ground.cheats {
-        let old = ground.old(net, cheat, htlcs);
-        net.broadcast(ground.mallory, old);
-    }
 }

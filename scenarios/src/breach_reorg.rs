@@ -85,10 +85,7 @@ fn second_stages_in_place_of_the_penalty(net: &mut Net) {
         let fee = if coin.is_some() { 1_000 } else { 0 };
         stages.push(net.build(&Spend::of(&spends).coins(coin.as_slice()).fee(fee)));
     }
-    for cheat in &ground.cheats {
-        let old = ground.old(net, cheat, 1);
-        net.broadcast(ground.mallory, old);
-    }
+    ground.lie(net, 1);
     net.mine(2);
     assert!(penalties(net).is_empty(), "the penalties are mined");
     net.unmine(1);

@@ -116,6 +116,14 @@ impl Ground {
         }
     }
 
+    /// Mallory publishes, in each channel, her newest state with so many HTLCs.
+    pub fn lie(&self, net: &mut Net, htlcs: usize) {
+        for cheat in &self.cheats {
+            let old = self.old(net, cheat, htlcs);
+            net.broadcast(self.mallory, old);
+        }
+    }
+
     /// Mallory has nothing of any of her channels: what she put in is lost, and nothing came out.
     pub fn expect_nothing_for_mallory(&self, net: &mut Net) {
         let opened = self.cheats.iter().filter(|cheat| cheat.way.opens).count() as u64 * CAPACITY;

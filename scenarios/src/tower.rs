@@ -99,10 +99,7 @@ fn tower_punishes_from_its_records_alone(net: &mut Net) {
     net.stop_tower(tina);
     net.start_tower(tina);
     let boxes = net.tower_store(tina).len();
-    for cheat in &ground.cheats {
-        let old = ground.old(net, cheat, 3);
-        net.broadcast(ground.mallory, old);
-    }
+    ground.lie(net, 3);
     mine_without_penalties(net, 2);
     net.stop_tower(tina);
     mine_without_penalties(net, 1);
@@ -125,10 +122,7 @@ fn two_towers_race(net: &mut Net) {
     net.tower_feerate(tom, 3_000);
     ground.pay(net);
     fall_asleep(net, &ground);
-    for cheat in &ground.cheats {
-        let old = ground.old(net, cheat, 1);
-        net.broadcast(ground.mallory, old);
-    }
+    ground.lie(net, 1);
     mine_without_penalties(net, 2);
     net.mine(u32::from(DELAY) + 10);
     expect_published_by(net, "tom", 4);
@@ -146,10 +140,7 @@ fn tower_pays_more_until_it_is_mined(net: &mut Net) {
     ground.pay(net);
     ground.cheats.iter().for_each(|cheat| net.allow_dust(cheat.victim, 20_000));
     fall_asleep(net, &ground);
-    for cheat in &ground.cheats {
-        let old = ground.old(net, cheat, 1);
-        net.broadcast(ground.mallory, old);
-    }
+    ground.lie(net, 1);
     mine_without_penalties(net, 1);
     let breach = net.height();
     net.mine_paying(u32::from(DELAY) - 1, 5_000);
@@ -169,10 +160,7 @@ fn tower_survives_a_reorganisation(net: &mut Net) {
     let tina = net.tower("tina", &victims(&ground));
     ground.pay(net);
     fall_asleep(net, &ground);
-    for cheat in &ground.cheats {
-        let old = ground.old(net, cheat, 1);
-        net.broadcast(ground.mallory, old);
-    }
+    ground.lie(net, 1);
     net.mine(2);
     net.unmine(2);
     net.mine_empty(3);
@@ -194,10 +182,7 @@ fn victim_and_tower_both_punish(net: &mut Net) {
     let ground = watched(net, &WAYS);
     net.tower("tina", &victims(&ground));
     ground.pay(net);
-    for cheat in &ground.cheats {
-        let old = ground.old(net, cheat, 1);
-        net.broadcast(ground.mallory, old);
-    }
+    ground.lie(net, 1);
     mine_without_penalties(net, 2);
     net.settle();
     ground.expect_nothing_for_mallory(net);
@@ -215,10 +200,7 @@ fn boxes_are_handed_over_again_after_a_restart(net: &mut Net) {
     ground.cheats.iter().for_each(|cheat| net.restart(cheat.victim));
     net.start_tower(tina);
     fall_asleep(net, &ground);
-    for cheat in &ground.cheats {
-        let old = ground.old(net, cheat, 1);
-        net.broadcast(ground.mallory, old);
-    }
+    ground.lie(net, 1);
     net.mine(u32::from(DELAY) + 10);
     expect_published_by(net, "tina", 4);
     net.settle();
