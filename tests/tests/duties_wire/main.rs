@@ -1,6 +1,8 @@
 //! The duties towards peers that send anything (BOLT 1, 2, 3, 4, 8), against the running node: a stock process on its own Bitcoin
 //! Core, spoken to over TCP. Each row breaks one rule, and sees exactly the reaction that is due, on exactly that scope: another
 //! peer's channel with the same node still pays. Rows that need no channel of their own share a node.
+#[path = "../bad_opens/mod.rs"]
+mod bad_opens;
 mod closing;
 mod connection;
 mod forwarding;
