@@ -7,16 +7,15 @@ mod lock;
 mod tests;
 
 use crate::secret::Secret;
-use crate::store::folder::{sync, FILE_MODE};
+use crate::store::folder::{draft, sync};
 use crate::store::{FolderLock, Store, StoreError};
 use bip39::Mnemonic;
 use bitcoin::hashes::{sha256, Hash};
 use leyden_core::keys::NodeSeed;
 use lock::Locked;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What locks a seed.
@@ -239,14 +238,7 @@ fn entropy_of(words: &Secret) -> Result<[u8; 32], SeedError> {
 
 /// Writes a file that must not exist yet: whole and durable under its name, or not there.
 fn write_new(folder: &Path, name: &str, text: &str) -> io::Result<()> {
-    let draft = folder.join(format!("{name}.new"));
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        // Nothing was there, or what a killed start left.
-        Err(_) | Ok(()) => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&draft)?;
-    file.write_all(text.as_bytes())?;
+    let (draft, file) = draft(folder, name, text)?;
     file.sync_all()?;
     // Unlike a rename, a link never replaces what is there.
     let linked = fs::hard_link(&draft, folder.join(name));

@@ -2,11 +2,11 @@
 //! the address, so that a folder is all that a client must be told.
 use super::cookie::{ADDRESS_FILE, COOKIE_FILE, USER};
 use super::json::to_hex;
+use crate::store::folder::draft;
 use std::fs;
 use std::hint::black_box;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A fresh cookie, as `user:password`.
@@ -51,17 +51,10 @@ impl Drop for Files {
     }
 }
 
-/// A reader sees the old file or the new one, never half of one, and the mode is right from the first byte on.
+/// The mode is right from the first byte on. Nothing that has to survive the machine.
 fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
-    let draft = folder.join(format!("{name}.new"));
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    drop(file);
-    fs::rename(&draft, folder.join(name))
+    let (draft, _) = draft(folder, name, text)?;
+    fs::rename(draft, folder.join(name))
 }
 
 #[cfg(test)]

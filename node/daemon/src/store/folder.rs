@@ -5,7 +5,7 @@ use rustix::fs::{flock, FlockOperation};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The file that the running process holds locked; it stays when the process ends, the lock does not.
 const LOCK: &str = "lock";
@@ -53,6 +53,19 @@ impl FolderLock {
             .map_err(wrong)?;
         Ok(Self { _file: file })
     }
+}
+
+/// A file for the owner alone beside the one of this name, to take its place once it is whole: a reader sees the old one or the new
+/// one, never half of one. What a killed process left of such a draft is written over.
+pub(crate) fn draft(folder: &Path, name: &str, text: &str) -> io::Result<(PathBuf, File)> {
+    let path = folder.join(format!("{name}.new"));
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&path)?;
+    file.write_all(text.as_bytes())?;
+    Ok((path, file))
 }
 
 /// Makes the folder, or makes sure that an existing one is the node's own and closed to others.
