@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use leyden_node::control::authorization;
 use serde_json::{json, Value};
 
 /// How long one answer may take. Core answers in well under a millisecond; only a stuck one comes near this.
@@ -74,9 +75,8 @@ impl CoreClient {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
-        let auth = base64(cookie.trim().as_bytes());
-        let head =
-            format!("POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Basic {auth}\r\nContent-Length: ");
+        let auth = authorization(cookie.trim());
+        let head = format!("POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {auth}\r\nContent-Length: ");
         Ok(Self { stream: BufReader::new(stream), head, out: Vec::new(), broken: false })
     }
 
@@ -167,41 +167,5 @@ fn result_of(method: &'static str, mut answer: Value) -> Result<Value, RpcError>
     match answer.get_mut("result") {
         Some(result) => Ok(result.take()),
         None => Err(RpcError::Nonsense { method, what: "neither a result nor an error" }),
-    }
-}
-
-/// RFC 4648 with padding, for the one header that needs it.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
-        let word = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let index = (word >> (18 - 6 * place)) & 63;
-            let used = place <= chunk.len();
-            text.push(if used { char::from(ALPHABET[index as usize]) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_pads_like_rfc_4648() {
-        let pairs = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-        ];
-        for (plain, coded) in pairs {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
     }
 }

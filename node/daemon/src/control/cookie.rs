@@ -9,8 +9,8 @@ pub const ADDRESS_FILE: &str = "control.address";
 /// The name that stands before the secret.
 pub(super) const USER: &str = "__cookie__";
 
-/// The value of the `Authorization` header that shows this cookie (RFC 7617).
-pub(super) fn authorization(cookie: &str) -> String {
+/// The value of the `Authorization` header that shows this cookie, `user:password` (RFC 7617). Bitcoin Core's is shown in the same way.
+pub fn authorization(cookie: &str) -> String {
     format!("Basic {}", base64(cookie.as_bytes()))
 }
 
@@ -34,7 +34,15 @@ mod tests {
 
     #[test]
     fn base64_has_the_values_of_rfc_4648() {
-        let vectors = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
+        let vectors = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ];
         for (plain, coded) in vectors {
             assert_eq!(base64(plain.as_bytes()), coded);
         }

@@ -38,7 +38,7 @@ mod stream;
 #[cfg(feature = "daemon")]
 pub use backend::{Backend, BoxFuture};
 pub use call::Call;
-pub use cookie::{ADDRESS_FILE, COOKIE_FILE};
+pub use cookie::{authorization, ADDRESS_FILE, COOKIE_FILE};
 #[cfg(feature = "daemon")]
 pub use methods::{help, markdown, Method, Parameter, METHODS};
 pub use rpc::{
