@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -15,11 +14,6 @@ use tokio::time::timeout;
 /// The first pause after a failure, and the longest; it doubles in between.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-
-/// Text that names no peer.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0:?} names no peer: write <node id>@<host>:<port>")]
-pub struct AddressError(String);
 
 /// Who is where.
 pub struct Book {
@@ -39,7 +33,7 @@ impl Book {
             Some(Err(error)) => return Err(error),
             None => String::new(),
         };
-        let entries = text.lines().filter_map(|line| parse(line).ok()).collect();
+        let entries = text.lines().filter_map(parse).collect();
         Ok(Self { file, entries })
     }
 
@@ -61,18 +55,10 @@ impl Book {
 }
 
 /// `id@host:port`.
-///
-/// # Errors
-/// It is nothing of that form.
-pub fn parse(text: &str) -> Result<(NodeId, String), AddressError> {
-    let wrong = || AddressError(text.to_owned());
-    let (id, address) = text.trim().split_once('@').ok_or_else(wrong)?;
-    let id = NodeId::from_str(id).map_err(|_| wrong())?;
-    let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-    if !matches!(port, Some(Ok(_))) {
-        return Err(wrong());
-    }
-    Ok((id, address.to_owned()))
+fn parse(line: &str) -> Option<(NodeId, String)> {
+    let (id, address) = line.trim().split_once('@')?;
+    address.rsplit_once(':')?.1.parse::<u16>().ok()?;
+    Some((id.parse().ok()?, address.to_owned()))
 }
 
 fn replace(file: &Path, text: &str) -> io::Result<()> {

@@ -10,7 +10,7 @@ mod dialer;
 mod handshake;
 mod link;
 
-pub use dialer::{AddressError, Book, Dialer};
+pub use dialer::{Book, Dialer};
 pub use handshake::ConnectError;
 
 use crate::owner::Input;
