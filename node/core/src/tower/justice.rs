@@ -88,10 +88,10 @@ impl fmt::Debug for Locator {
 fn seal(txid: &Txid, mut content: Vec<u8>) -> Vec<u8> {
     let room = ROOM.into_iter().find(|room| content.len() <= *room).unwrap_or(content.len());
     content.resize(room, 0);
-    let key = tagged("leyden/tower/key", &[&txid.to_byte_array()]);
+    let key = tagged_hash("leyden/tower/key", &[&txid.to_byte_array()]);
     // One key may seal several parts, or one part twice: the nonce follows from the content, so that no two contents share one.
     let nonce: [u8; NONCE] =
-        *tagged("leyden/tower/nonce", &[&key, &content]).first_chunk().expect("of 32 bytes");
+        *tagged_hash("leyden/tower/nonce", &[&key, &content]).first_chunk().expect("of 32 bytes");
     let sealed = ChaCha20Poly1305::new(&key.into()).encrypt(&nonce.into(), content.as_slice());
     let sealed = sealed.expect("a few kilobytes are never too long");
     [&nonce[..], &sealed].concat()
@@ -100,12 +100,12 @@ fn seal(txid: &Txid, mut content: Vec<u8>) -> Vec<u8> {
 /// What is inside, if this transaction is the one that it was sealed for.
 pub(super) fn open(txid: &Txid, sealed: &[u8]) -> Option<Vec<u8>> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
-    let key = tagged("leyden/tower/key", &[&txid.to_byte_array()]);
+    let key = tagged_hash("leyden/tower/key", &[&txid.to_byte_array()]);
     ChaCha20Poly1305::new(&key.into()).decrypt(&(*nonce).into(), sealed).ok()
 }
 
 /// SHA-256 with a tag in front, as BIP 340 has it: one hash for one purpose.
-fn tagged(tag: &str, parts: &[&[u8]]) -> [u8; 32] {
+pub fn tagged_hash(tag: &str, parts: &[&[u8]]) -> [u8; 32] {
     let tag = sha256::Hash::hash(tag.as_bytes()).to_byte_array();
     let mut engine = sha256::Hash::engine();
     engine.input(&tag);

@@ -24,6 +24,6 @@ mod tests;
 mod watch;
 pub mod wire;
 
-pub use justice::{Justice, Locator, Revoked, SEALED_SIZES};
+pub use justice::{tagged_hash, Justice, Locator, Revoked, SEALED_SIZES};
 pub use records::{TowerBatch, TowerRecordKey, TowerRestoreError};
 pub use watch::{Refused, Tower, TowerConfig, TowerTurn};

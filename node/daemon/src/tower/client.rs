@@ -3,11 +3,10 @@
 //! connection stands.
 use crate::net::{Book, ConnectionId, Dialer, Peers};
 use crate::owner::{Input, INBOX};
-use bitcoin::hashes::{sha256, Hash, HashEngine};
 use leyden_core::ids::NodeId;
 use leyden_core::peer::{Heard, Peer};
 use leyden_core::tower::wire::{JusticeAck, TowerMessage, Verdict, JUSTICE_ACK};
-use leyden_core::tower::{Justice, Locator};
+use leyden_core::tower::{tagged_hash, Justice, Locator};
 use secp256k1::SecretKey;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -327,12 +326,7 @@ impl Link {
 /// The key by which one tower knows this node: not the node's own, and another for each tower, so that a tower cannot tell whose
 /// boxes it keeps, nor two of them whether they serve the same node.
 fn client_secret(node: &SecretKey, tower: &NodeId) -> SecretKey {
-    let mut engine = sha256::Hash::engine();
-    let tag = sha256::Hash::hash(b"leyden/tower/client").to_byte_array();
-    for part in [&tag[..], &tag[..], &node.secret_bytes()[..], &tower.serialize()[..]] {
-        engine.input(part);
-    }
-    let hash = sha256::Hash::from_engine(engine).to_byte_array();
+    let hash = tagged_hash("leyden/tower/client", &[&node.secret_bytes(), &tower.serialize()]);
     // All but one hash in 2^127 are keys.
     SecretKey::from_slice(&hash).unwrap_or(*node)
 }
