@@ -104,6 +104,25 @@ pub struct Standing {
     pub commits: u64,
 }
 
+impl Standing {
+    /// At the start, with this tip and, until Core's first word, this feerate.
+    pub fn at((height, hash): (BlockHeight, BlockHash), feerate: FeeratePerKw) -> Self {
+        Self { height, hash: Some(hash), synced: false, feerate, commits: 0 }
+    }
+
+    /// This block is the tip now; what the store is to remember of it.
+    pub fn connect(&mut self, block: &NewBlock) -> BlockMark {
+        (self.height, self.hash) = (block.height, Some(block.hash));
+        BlockMark::Connected { height: block.height, hash: block.hash }
+    }
+
+    /// The block at this height was taken out; what the store is to remember of it.
+    pub fn disconnect(&mut self, height: BlockHeight) -> BlockMark {
+        (self.height, self.hash) = (BlockHeight::new(height.get().saturating_sub(1)), None);
+        BlockMark::Disconnected { height }
+    }
+}
+
 /// What the owner works with.
 pub struct Owner {
     /// The node.
@@ -237,14 +256,11 @@ impl Desk {
                 }
             }
             Input::Block(block) => {
-                self.standing = Standing { height: block.height, hash: Some(block.hash), ..self.standing };
-                round.marks.push(BlockMark::Connected { height: block.height, hash: block.hash });
+                round.marks.push(self.standing.connect(&block));
                 self.handle(Event::BlockConnected(block), round);
             }
             Input::BlockGone { height } => {
-                let below = BlockHeight::new(height.get().saturating_sub(1));
-                self.standing = Standing { height: below, hash: None, ..self.standing };
-                round.marks.push(BlockMark::Disconnected { height });
+                round.marks.push(self.standing.disconnect(height));
                 self.handle(Event::BlockDisconnected { height }, round);
             }
             Input::CaughtUp => self.standing.synced = true,

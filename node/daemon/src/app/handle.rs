@@ -1,13 +1,12 @@
 //! The node as its control port sees it.
+use super::process::{disconnected, Identity};
 use crate::chain::Taken;
-use crate::control::{Backend, BoxFuture, Info, PeerInfo};
+use crate::control::{Backend, BoxFuture, Info};
 use crate::net::{Dialer, Peers};
 use crate::owner::{Input, Standing};
-use bitcoin::Network;
 use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::node::{Command, CommandError, Notice, Reply};
 use leyden_core::units::BlockHeight;
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -24,10 +23,7 @@ pub(super) struct Handle {
     pub stands: watch::Receiver<Standing>,
     pub taken: Taken,
     pub stopping: watch::Sender<bool>,
-    pub node_id: NodeId,
-    pub alias: String,
-    pub network: Network,
-    pub listening: Option<SocketAddr>,
+    pub identity: Identity,
 }
 
 /// Whether a command changes nothing.
@@ -62,32 +58,11 @@ impl Backend for Handle {
 
     fn disconnect(&self, peer: NodeId) -> BoxFuture<Result<(), CommandError>> {
         let found = self.dialer.disconnect(&peer);
-        Box::pin(async move {
-            found.then_some(()).ok_or_else(|| CommandError(format!("there is no connection with {peer}")))
-        })
+        Box::pin(async move { disconnected(&peer, found) })
     }
 
     fn info(&self) -> BoxFuture<Info> {
-        let standing = *self.stands.borrow();
-        let peers = self.peers.list().into_iter().map(|link| PeerInfo {
-            node_id: link.peer,
-            address: Some(link.address),
-            inbound: link.inbound,
-            ready: link.ready,
-        });
-        let info = Info {
-            node_id: self.node_id,
-            alias: self.alias.clone(),
-            network: self.network,
-            height: standing.height,
-            block_hash: standing.hash.unwrap_or_else(bitcoin::hashes::Hash::all_zeros),
-            synced: standing.synced && standing.hash.is_some(),
-            feerate: standing.feerate,
-            peers: peers.collect(),
-            listening: self.listening.iter().map(ToString::to_string).collect(),
-            commits: standing.commits,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let info = self.identity.info(&self.stands.borrow(), &self.peers);
         Box::pin(async move { info })
     }
 

@@ -7,14 +7,16 @@ mod process;
 
 #[cfg(feature = "lab")]
 pub use lab::LabEnd;
-pub(crate) use process::{birthday, join, spawn, Signals};
+pub(crate) use process::{
+    disconnected, join, listen, open, own, wait_for_end, ChainEnd, ChainPlan, Identity, Signals,
+};
 
-use crate::chain::{self, Broadcaster, Core, Interest, Known, Look, Stop, Taken, Verdict};
+use crate::chain::{self, Interest, Stop, Taken, Verdict};
 use crate::config::CoreConfig;
 use crate::control::{self, ControlError};
 use crate::net::{Book, Dialer, Peers};
 use crate::owner::{Input, Owner, Standing, INBOX};
-use crate::store::{Store, StoreError};
+use crate::store::{Opened, Store, StoreError};
 use crate::tower::Client;
 use bitcoin::{BlockHash, Network};
 use handle::Handle;
@@ -26,11 +28,10 @@ use leyden_core::units::{BlockHeight, FeeratePerKw};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{mpsc as threads, Arc};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 /// So many notices wait for a slow reader of events.
 const NOTICES: usize = 4_096;
@@ -123,7 +124,10 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     let (notices, _) = broadcast::channel(NOTICES);
     let peers = Peers::new(settings.seed.node_secret(), inbox.clone());
     let dialer = dialer(&settings, &peers)?;
-    let listener = listen(settings.listen).await?;
+    let listener = match settings.listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
     let listening = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let (stopping, mut stopped) = watch::channel(false);
     let taken = Taken::default();
@@ -135,16 +139,19 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         stands: stands.clone(),
         taken: taken.clone(),
         stopping,
-        node_id: begun.id,
-        alias: settings.alias.clone(),
-        network: settings.network,
-        listening,
+        identity: Identity { id: begun.id, alias: settings.alias, network: settings.network, listening },
     };
-    let server = control::Server::start(control_options(&settings), Arc::new(handle)).await?;
+    let options = control::Options::new(settings.control, &settings.folder, settings.network);
+    let server = control::Server::start(options, Arc::new(handle)).await?;
     let chain = ChainEnd::start(
-        &settings,
+        ChainPlan {
+            core: settings.core,
+            known: begun.known,
+            fallback: settings.fallback_feerate,
+            interval: settings.mempool_interval,
+            interest: Interest::Preimages,
+        },
         &stop,
-        begun.known,
         &inbox,
         told(
             taken.clone(),
@@ -164,15 +171,11 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         #[cfg(feature = "lab")]
         lab: LabEnd::join(lab, &inbox, &chain.looks, &dialer, (listening, server.address()), begun.lab)?,
     };
-    let (owning, ended) = own(owner, inputs)?;
+    let (owning, ended) = own("owner", move || owner.run(inputs))?;
     let meeting = tokio::spawn(meet(stands, peers.clone(), dialer, settings.connect, listener));
     tracing::info!(control = %server.address(), listen = ?listening, "the node runs");
     say_where(&begun.id, listening);
-    tokio::select! {
-        () = signals.wait() => tracing::info!("a signal ends the node"),
-        _ = stopped.wait_for(|stop| *stop) => tracing::info!("its owner ends the node"),
-        _ = ended => {}
-    }
+    wait_for_end("node", &mut signals, &mut stopped, ended).await;
     let _ = inbox.send(Input::Stop).await;
     let result = join(owning).await;
     meeting.abort();
@@ -205,20 +208,12 @@ struct Begun {
 impl Begun {
     /// The folder as the last run left it, or a new one that begins at Core's tip.
     async fn open(settings: &Settings, stop: &Stop, signals: &mut Signals) -> Result<Self, RunError> {
-        let (folder, network) = (&settings.folder, settings.network);
+        let (core, network) = (&settings.core, settings.network);
         let id = settings.seed.node_secret().public_key(secp256k1::SECP256K1);
-        if !Store::exists(folder) {
-            let birthday = tokio::select! {
-                birthday = birthday(&settings.core, network, stop) => birthday?,
-                () = signals.wait() => { stop.stop(); return Err(RunError::Stopped) }
-            };
-            Store::create(folder, id, network, birthday)?;
-        }
-        let opened = Store::open(folder, id, network)?;
+        let opened: Opened = open(&settings.folder, id, network, core, stop, signals).await?;
         let (seed, config) = (settings.seed.clone(), settings.node.clone());
         let node = Node::restore(seed, config, opened.birthday, &opened.records)?;
-        let known = if opened.blocks.is_empty() { vec![opened.birthday] } else { opened.blocks };
-        let tip = known.last().copied().unwrap_or(opened.birthday);
+        let (known, tip) = (opened.known(), opened.tip());
         tracing::info!(node_id = %id, height = %tip.0, %network, "the node starts");
         Ok(Self {
             id,
@@ -232,39 +227,7 @@ impl Begun {
     }
 
     fn standing(&self, settings: &Settings) -> Standing {
-        // Until Core's first word.
-        let feerate = settings.fallback_feerate.unwrap_or(FIRST_FEERATE);
-        Standing { height: self.tip.0, hash: Some(self.tip.1), synced: false, feerate, commits: 0 }
-    }
-}
-
-/// The threads that work with Core.
-struct ChainEnd {
-    broadcaster: Broadcaster,
-    #[cfg_attr(not(feature = "lab"), allow(dead_code))]
-    looks: threads::Sender<Look>,
-}
-
-impl ChainEnd {
-    fn start(
-        settings: &Settings,
-        stop: &Stop,
-        known: Vec<(BlockHeight, BlockHash)>,
-        inbox: &mpsc::Sender<Input>,
-        told: impl Fn(Vec<Verdict>) + Send + 'static,
-    ) -> io::Result<Self> {
-        let core = || Core::new(settings.core.clone(), stop.clone());
-        let broadcaster = Broadcaster::start(core(), told)?;
-        let (looks, asked) = threads::channel::<Look>();
-        spawn("chain", {
-            let (core, inbox, fallback) = (core(), inbox.clone(), settings.fallback_feerate);
-            move || chain::follow(core, Known::new(known), fallback, &inbox)
-        })?;
-        spawn("mempool", {
-            let (core, inbox, interval) = (core(), inbox.clone(), settings.mempool_interval);
-            move || chain::watch(core, &asked, interval, Interest::Preimages, &inbox)
-        })?;
-        Ok(Self { broadcaster, looks })
+        Standing::at(self.tip, settings.fallback_feerate.unwrap_or(FIRST_FEERATE))
     }
 }
 
@@ -286,38 +249,9 @@ fn told(taken: Taken) -> impl Fn(Vec<Verdict>) + Send + 'static {
     move |verdicts| taken.judge(&verdicts)
 }
 
-fn control_options(settings: &Settings) -> control::Options {
-    control::Options {
-        address: settings.control,
-        folder: settings.folder.clone(),
-        network: settings.network,
-        limits: control::Limits::default(),
-    }
-}
-
 fn dialer(settings: &Settings, peers: &Peers) -> io::Result<Dialer> {
     let book = Book::open(settings.redial.then(|| settings.folder.join("peers")))?;
     Ok(Dialer::new(peers.clone(), book, settings.redial))
-}
-
-async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>, RunError> {
-    let Some(address) = address else { return Ok(None) };
-    let bound = TcpListener::bind(address).await;
-    bound.map(Some).map_err(|source| RunError::Listen { address, source })
-}
-
-type Owning = (JoinHandle<Result<(), StoreError>>, oneshot::Receiver<()>);
-
-/// The owner's thread; the receiver hears when it ends by itself.
-fn own(owner: Owner, inputs: mpsc::Receiver<Input>) -> io::Result<Owning> {
-    let (over, ended) = oneshot::channel();
-    let owning = spawn("owner", move || {
-        let result = owner.run(inputs);
-        // Whoever waits for it may be gone.
-        let _ = over.send(());
-        result
-    })?;
-    Ok((owning, ended))
 }
 
 /// Meets peers once the node has caught up: a peer could make use of what it does not know.

@@ -1,20 +1,51 @@
-//! What a process of ours does to begin and to end, whatever runs in it.
+//! What a process of ours does to begin and to end, and how it names itself, whatever runs in it: a node or a tower.
 use super::RunError;
-use crate::chain::{Core, Stop};
+use crate::chain::{self, Broadcaster, Core, Interest, Known, Look, Stop, Verdict};
 use crate::config::CoreConfig;
-use crate::store::StoreError;
-use bitcoin::Network;
-use leyden_core::units::BlockHeight;
+use crate::control::{Info, PeerInfo};
+use crate::net::Peers;
+use crate::owner::{Input, Standing};
+use crate::store::{Database, Kept, Opened, StoreError};
+use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, Network};
+use leyden_core::ids::NodeId;
+use leyden_core::node::CommandError;
+use leyden_core::units::{BlockHeight, FeeratePerKw};
 use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::mpsc as threads;
 use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{signal, SignalKind};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// The folder as the last run left it, or a new one that begins at Core's tip.
+pub(crate) async fn open<B: Kept>(
+    folder: &Path,
+    id: NodeId,
+    network: Network,
+    core: &CoreConfig,
+    stop: &Stop,
+    signals: &mut Signals,
+) -> Result<Opened<B>, RunError> {
+    if !Database::<B>::exists(folder) {
+        let birthday = tokio::select! {
+            birthday = birthday(core, network, stop) => birthday?,
+            () = signals.wait() => { stop.stop(); return Err(RunError::Stopped) }
+        };
+        Database::<B>::create(folder, id, network, birthday)?;
+    }
+    Ok(Database::open(folder, id, network)?)
+}
 
 /// Where a new node begins: at Core's tip.
-pub(crate) async fn birthday(
+async fn birthday(
     core: &CoreConfig,
     network: Network,
     stop: &Stop,
-) -> Result<(BlockHeight, bitcoin::BlockHash), RunError> {
+) -> Result<(BlockHeight, BlockHash), RunError> {
     let (core, stop) = (core.clone(), stop.clone());
     let asking = tokio::task::spawn_blocking(move || {
         let info = Core::new(core, stop).patiently(|rpc| rpc.chain_info()).ok_or(RunError::Stopped)??;
@@ -26,11 +57,95 @@ pub(crate) async fn birthday(
     asking.await.map_err(|error| RunError::System(io::Error::other(error)))?
 }
 
-pub(crate) fn spawn<T: Send + 'static>(
+fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+/// What a process wants of Core.
+pub(crate) struct ChainPlan {
+    /// Where it is.
+    pub core: CoreConfig,
+    /// The blocks taken in last, oldest first.
+    pub known: Vec<(BlockHeight, BlockHash)>,
+    /// What the chain asks where Core cannot say.
+    pub fallback: Option<FeeratePerKw>,
+    /// How often the mempool is looked at; none: only when asked.
+    pub interval: Option<Duration>,
+    /// Which of its transactions count.
+    pub interest: Interest,
+}
+
+/// The threads that work with Core.
+pub(crate) struct ChainEnd {
+    /// The way to the chain.
+    pub broadcaster: Broadcaster,
+    /// Asks for a look into the mempool; the watch over it ends with this.
+    #[cfg_attr(not(feature = "lab"), allow(dead_code))]
+    pub looks: threads::Sender<Look>,
+}
+
+impl ChainEnd {
+    /// Starts them; `told` hears what Core says to our transactions.
+    pub fn start(
+        plan: ChainPlan,
+        stop: &Stop,
+        inbox: &mpsc::Sender<Input>,
+        told: impl Fn(Vec<Verdict>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let ChainPlan { core, known, fallback, interval, interest } = plan;
+        let core = || Core::new(core.clone(), stop.clone());
+        let broadcaster = Broadcaster::start(core(), told)?;
+        let (looks, asked) = threads::channel::<Look>();
+        spawn("chain", {
+            let (core, inbox) = (core(), inbox.clone());
+            move || chain::follow(core, Known::new(known), fallback, &inbox)
+        })?;
+        spawn("mempool", {
+            let (core, inbox) = (core(), inbox.clone());
+            move || chain::watch(core, &asked, interval, interest, &inbox)
+        })?;
+        Ok(Self { broadcaster, looks })
+    }
+}
+
+/// Listens for peers.
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })
+}
+
+/// The thread that owns everything; the receiver hears when it ends by itself.
+pub(crate) type Owning = (JoinHandle<Result<(), StoreError>>, oneshot::Receiver<()>);
+
+/// Starts it.
+pub(crate) fn own(
+    name: &str,
+    work: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
+) -> io::Result<Owning> {
+    let (over, ended) = oneshot::channel();
+    let owning = spawn(name, move || {
+        let result = work();
+        // Whoever waits for it may be gone.
+        let _ = over.send(());
+        result
+    })?;
+    Ok((owning, ended))
+}
+
+/// Waits until something ends the process: a signal, its owner, or the thread that owns everything.
+pub(crate) async fn wait_for_end(
+    what: &str,
+    signals: &mut Signals,
+    stopped: &mut watch::Receiver<bool>,
+    ended: oneshot::Receiver<()>,
+) {
+    tokio::select! {
+        () = signals.wait() => tracing::info!("a signal ends the {what}"),
+        _ = stopped.wait_for(|stop| *stop) => tracing::info!("its owner ends the {what}"),
+        _ = ended => {}
+    }
 }
 
 pub(crate) async fn join(thread: JoinHandle<Result<(), StoreError>>) -> Result<(), StoreError> {
@@ -58,4 +173,46 @@ impl Signals {
     pub async fn wait(&mut self) {
         tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
     }
+}
+
+/// Who a process is, for its control port.
+pub(crate) struct Identity {
+    /// Its public key.
+    pub id: NodeId,
+    /// Its name for people.
+    pub alias: String,
+    /// Which chain.
+    pub network: Network,
+    /// Where it listens for peers.
+    pub listening: Option<SocketAddr>,
+}
+
+impl Identity {
+    /// What it is and where it stands.
+    pub fn info(&self, standing: &Standing, peers: &Peers) -> Info {
+        let peers = peers.list().into_iter().map(|link| PeerInfo {
+            node_id: link.peer,
+            address: Some(link.address),
+            inbound: link.inbound,
+            ready: link.ready,
+        });
+        Info {
+            node_id: self.id,
+            alias: self.alias.clone(),
+            network: self.network,
+            height: standing.height,
+            block_hash: standing.hash.unwrap_or_else(Hash::all_zeros),
+            synced: standing.synced && standing.hash.is_some(),
+            feerate: standing.feerate,
+            peers: peers.collect(),
+            listening: self.listening.iter().map(ToString::to_string).collect(),
+            commits: standing.commits,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// What is said to the wish to end a connection.
+pub(crate) fn disconnected(peer: &NodeId, found: bool) -> Result<(), CommandError> {
+    found.then_some(()).ok_or_else(|| CommandError(format!("there is no connection with {peer}")))
 }

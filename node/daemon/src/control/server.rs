@@ -13,7 +13,7 @@ use hyper::Request;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::{pin, Pin};
 use std::sync::Arc;
 use std::task::{ready, Context, Poll};
@@ -36,6 +36,13 @@ pub struct Options {
     pub network: bitcoin::Network,
     /// Bounds.
     pub limits: Limits,
+}
+
+impl Options {
+    /// With the usual bounds.
+    pub fn new(address: SocketAddr, folder: &Path, network: bitcoin::Network) -> Self {
+        Self { address, folder: folder.to_owned(), network, limits: Limits::default() }
+    }
 }
 
 /// Bounds of the control port.

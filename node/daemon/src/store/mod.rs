@@ -82,6 +82,22 @@ pub struct Opened<B: Kept = Batch> {
     pub blocks: Vec<(BlockHeight, BlockHash)>,
 }
 
+impl<B: Kept> Opened<B> {
+    /// The last blocks that were taken in, oldest first; the birthday if there was none since.
+    pub fn known(&self) -> Vec<(BlockHeight, BlockHash)> {
+        if self.blocks.is_empty() {
+            vec![self.birthday]
+        } else {
+            self.blocks.clone()
+        }
+    }
+
+    /// The newest of them.
+    pub fn tip(&self) -> (BlockHeight, BlockHash) {
+        self.blocks.last().copied().unwrap_or(self.birthday)
+    }
+}
+
 /// A block that the node took in, or took back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BlockMark {

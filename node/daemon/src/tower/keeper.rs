@@ -100,25 +100,20 @@ impl Desk {
             }
             Input::Message { peer, connection, bytes } => self.hear(peer, connection, &bytes, round),
             Input::Block(block) => {
-                self.standing = Standing { height: block.height, hash: Some(block.hash), ..self.standing };
-                round.marks.push(BlockMark::Connected { height: block.height, hash: block.hash });
+                round.marks.push(self.standing.connect(&block));
                 let env = self.env(block.height);
                 let turn = self.keeper.tower.on_block(&block.block, &env);
                 round.note(turn);
             }
             Input::BlockGone { height } => {
-                let below = BlockHeight::new(height.get().saturating_sub(1));
-                self.standing = Standing { height: below, hash: None, ..self.standing };
-                round.marks.push(BlockMark::Disconnected { height });
+                round.marks.push(self.standing.disconnect(height));
                 round.note(self.keeper.tower.on_block_gone(height));
             }
             Input::Unconfirmed(tx) => {
                 let env = self.env(self.keeper.tower.tip());
                 round.note(self.keeper.tower.on_unconfirmed(&tx, &env));
             }
-            Input::Feerate(feerate) => {
-                self.standing.feerate = feerate;
-            }
+            Input::Feerate(feerate) => self.standing.feerate = feerate,
             Input::CaughtUp => {
                 self.standing.synced = true;
                 if std::mem::take(&mut self.restarted) {
