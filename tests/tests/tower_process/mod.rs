@@ -166,10 +166,13 @@ impl Ground {
         client.openchannel(request).expect("it opens");
         wait_until("the funding transaction", || !self.mempool().is_empty());
         self.mine(6);
-        await_notice(&mut events, |notice| match notice {
+        let channel = await_notice(&mut events, |notice| match notice {
             Notice::ChannelReady { channel, .. } => Some(*channel),
             _ => None,
-        })
+        });
+        // Ready comes three blocks before the last: a payer that is behind the payee would offer too short an expiry.
+        self.settle(&[opener, acceptor]);
+        channel
     }
 }
 
