@@ -17,6 +17,7 @@ pub mod raw;
 pub mod report;
 pub mod run;
 pub mod settlement;
+pub mod shipped;
 pub mod snapshot;
 pub mod sweep;
 pub mod transcript;

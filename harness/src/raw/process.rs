@@ -2,26 +2,17 @@
 //! this process and kills the node when that closes, so that nothing is left behind however this process ends.
 use super::{RawError, PATIENCE};
 use crate::chain::core_process::{data_folder, file_tail, CoreProcess};
+use crate::shipped::{copy, find, SUPERVISOR};
 use leyden_core::ids::NodeId;
 use leyden_node::control::client::Client;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use tempfile::TempDir;
 
-/// Says the node's process id, then waits for its standard input to end.
-const SUPERVISOR: &str = r#"trap '' HUP INT TERM
-"$@" </dev/null >/dev/null &
-node=$!
-echo "$node"
-exec >/dev/null 2>/dev/null
-read -r word
-kill -9 "$node"
-wait "$node"
-"#;
 /// The node's own folder, beside its log.
 const FOLDER: &str = "node";
 /// What the node logs when peers and its owner can reach it.
@@ -54,7 +45,7 @@ impl StockNode {
     /// # Errors
     /// As there.
     pub fn start_in(core: &CoreProcess, folder: TempDir, flags: &[&str]) -> Result<Self, RawError> {
-        let exe = binary()?;
+        let exe = find("leyden-node", "LEYDEN_NODE").map_err(RawError::NoBinary)?;
         let mut supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "leyden-node-supervisor"])
             .arg(exe)
@@ -151,20 +142,6 @@ impl Drop for StockNode {
     }
 }
 
-/// With the permissions of each: the node insists on them.
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    if !from.is_dir() {
-        return std::fs::copy(from, to).map(drop);
-    }
-    std::fs::create_dir(to)?;
-    std::fs::set_permissions(to, std::fs::metadata(from)?.permissions())?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        copy(&entry.path(), &to.join(entry.file_name()))?;
-    }
-    Ok(())
-}
-
 fn first_line(stdout: impl Read) -> String {
     let mut line = String::new();
     // What cannot be read is no process id.
@@ -186,19 +163,4 @@ fn watch(stderr: impl Read + Send + 'static, log: &Path) -> std::io::Result<bool
         }
     })?;
     Ok(ready.recv_timeout(PATIENCE).is_ok())
-}
-
-/// The node's binary: named by the environment, or beside the program that runs.
-fn binary() -> Result<PathBuf, RawError> {
-    const NAME: &str = "leyden-node";
-    if let Some(named) = std::env::var_os("LEYDEN_NODE") {
-        let named = PathBuf::from(named);
-        return if named.is_file() { Ok(named) } else { Err(RawError::NoBinary(named)) };
-    }
-    let exe = std::env::current_exe().unwrap_or_default();
-    let folder = exe.parent().map(Path::to_path_buf).unwrap_or_default();
-    // A test runs from `deps`, one folder deeper.
-    let candidates = [folder.join(NAME), folder.join("..").join(NAME)];
-    let found = candidates.iter().find(|path| path.is_file()).cloned();
-    found.ok_or_else(|| RawError::NoBinary(folder.join(NAME)))
 }

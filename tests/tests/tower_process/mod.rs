@@ -11,6 +11,7 @@ use leyden_core::units::{FeeratePerKw, Msat, Sat};
 use leyden_harness::chain::core_client::CoreClient;
 use leyden_harness::chain::core_process::CoreProcess;
 use leyden_harness::provision;
+use leyden_harness::shipped::{find, SUPERVISOR};
 use leyden_node::control::client::{Client, Events};
 use leyden_node::control::StreamItem;
 use leyden_node::seed::SeedFile;
@@ -27,19 +28,7 @@ use tempfile::TempDir;
 /// Nothing here takes longer, also on a machine that has much else to do.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks at what tells nothing by itself.
-const LOOK: Duration = Duration::from_millis(20);
-
-/// Says the process's number, and kills the process when its own standard input ends, whatever the reason. Its exit status is that
-/// of the process.
-const SUPERVISOR: &str = r#"trap '' HUP INT TERM
-"$@" </dev/null >/dev/null &
-process=$!
-echo "$process"
-exec >/dev/null 2>&1
-read -r word
-kill -9 "$process"
-wait "$process"
-"#;
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Core, and the folder of all others.
 pub struct Ground {
@@ -332,17 +321,10 @@ impl Drop for Process {
     }
 }
 
-/// The shipped binary: named by `LEYDEN_NODE`, or beside this test.
+/// The shipped binary.
 fn binary() -> PathBuf {
-    const NAME: &str = "leyden-node";
-    if let Some(named) = std::env::var_os("LEYDEN_NODE") {
-        return PathBuf::from(named);
-    }
-    let exe = std::env::current_exe().expect("this test");
-    let folder = exe.parent().expect("a folder");
-    let places = [folder.join(NAME), folder.join("..").join(NAME)];
-    let found = places.iter().find(|path| path.is_file()).cloned();
-    found.expect("leyden-node is built: cargo build -p leyden-node --bin leyden-node")
+    find("leyden-node", "LEYDEN_NODE")
+        .expect("leyden-node is built: cargo build -p leyden-node --bin leyden-node")
 }
 
 /// Whether any file of this folder holds these bytes.

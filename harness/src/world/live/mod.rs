@@ -14,6 +14,7 @@ mod quiet;
 
 use crate::chain::core_process::data_folder;
 use crate::chain::Tip;
+use crate::shipped;
 use bitcoin::{Transaction, Txid};
 use leyden_core::ids::NodeId;
 use leyden_core::node::{Command, CommandError, Reply};
@@ -276,14 +277,14 @@ impl Live {
         self.copies += 1;
         let folder = &self.nodes[node].plan.folder;
         let copy = folder.with_extension(format!("copy-{}", self.copies));
-        copy_files(folder, &copy).map_err(|source| self.copy_failed(node, source))?;
+        shipped::copy(folder, &copy).map_err(|source| self.copy_failed(node, source))?;
         Ok(copy)
     }
 
     /// Puts a copy in the place of the node's folder; its process must not run.
     pub fn put_folder_back(&mut self, node: usize, copy: &Path) -> Result<(), LiveError> {
         let folder = &self.nodes[node].plan.folder;
-        let put = std::fs::remove_dir_all(folder).and_then(|()| copy_files(copy, folder));
+        let put = std::fs::remove_dir_all(folder).and_then(|()| shipped::copy(copy, folder));
         put.map_err(|source| self.copy_failed(node, source))
     }
 
@@ -466,17 +467,6 @@ impl Live {
         }
         Ok(())
     }
-}
-
-/// The files of one folder, modes included; a node's folder has no folders in it.
-fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir(to)?;
-    std::fs::set_permissions(to, std::fs::metadata(from)?.permissions())?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
-    }
-    Ok(())
 }
 
 fn pair(a: usize, b: usize) -> (usize, usize) {
