@@ -9,11 +9,30 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{timeout, Instant};
 
-/// The first pause after a failure, and the longest; it doubles in between.
+/// The first pause, and the longest; it doubles in between.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// A connection that stood for so long was a good one: when it ends, it is dialled again at once.
+const STEADY: Duration = Duration::from_secs(30);
+
+/// How long to wait before the next try: not at all before the first, and longer with each that came to nothing. A connection that
+/// ends as soon as it stands is such a try too.
+struct Pauses(Duration);
+
+impl Pauses {
+    fn next(&mut self) -> Duration {
+        let next = (self.0 * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        std::mem::replace(&mut self.0, next)
+    }
+
+    fn after_standing_for(&mut self, time: Duration) {
+        if time >= STEADY {
+            self.0 = Duration::ZERO;
+        }
+    }
+}
 
 /// Who is where.
 pub struct Book {
@@ -128,26 +147,49 @@ impl Dialer {
     }
 
     async fn redial(&self, peer: NodeId) {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses(Duration::ZERO);
+        let mut since = None;
         loop {
             let ended = self.peers.shared.ended.notified();
             let changed = self.shared.changed.notified();
             let Some(address) = self.book().entries.get(&peer).cloned() else { return };
             if self.peers.is_connected(&peer) {
-                pause = FIRST_PAUSE;
+                since.get_or_insert_with(Instant::now);
                 tokio::select! { () = ended => {}, () = changed => {} }
+                continue;
+            }
+            if let Some(since) = since.take() {
+                pauses.after_standing_for(since.elapsed());
+            }
+            // Cut short when the owner changes its mind.
+            if timeout(pauses.next(), changed).await.is_ok() {
                 continue;
             }
             if let Err(error) = self.peers.dial(peer, &address).await {
                 tracing::debug!(%peer, %error, "dialled in vain");
-                // Cut short when the owner changes its mind.
-                let _ = timeout(pause, changed).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
         self.shared.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_hangs_up_at_once_is_dialled_more_and_more_seldom() {
+        let mut pauses = Pauses(Duration::ZERO);
+        let mut next = |stood: u64| {
+            pauses.after_standing_for(Duration::from_secs(stood));
+            pauses.next().as_secs()
+        };
+        assert_eq!([0; 4].map(&mut next), [0, 1, 2, 4]);
+        assert_eq!([29, 29].map(&mut next), [8, 16], "a connection that ended soon was none");
+        assert_eq!([30, 0].map(&mut next), [0, 1], "a good one ended: again at once");
+        assert_eq!([0; 20].map(&mut next)[19], 300);
     }
 }
