@@ -156,3 +156,27 @@ fn unilateral_close_with_the_longest_delay(net: &mut Net) {
     assert_eq!(net.height_of("RD1a") - net.height_of("C1a"), 2016);
     net.expect_settlement();
 }
+
+/// What a node says that it has: in its channel, then of the channel that ended, then in its wallet, and never in two of them.
+#[scenario]
+fn balances_name_each_satoshi_once(net: &mut Net) {
+    let (alice, bob, channel) = channel_with_seq_1000(net);
+    let expect = |net: &mut Net, node, channels, closing| {
+        let balances = net.balances(node);
+        assert_eq!((balances.channels, balances.closing), (channels, closing), "of {}", net.name(node));
+        balances.wallet
+    };
+    let before = expect(net, bob, sat(600_000), sat(0));
+    net.force_close(bob, channel);
+    expect(net, bob, sat(0), sat(600_000));
+    net.mine(1);
+    expect(net, bob, sat(0), sat(600_000));
+    // She opened: the commitment's fee and both anchors are hers to pay.
+    expect(net, alice, sat(0), sat(400_000 - 1_124 - 660));
+    net.mine(2);
+    expect(net, alice, sat(0), sat(0));
+    net.settle();
+    let gained = expect(net, bob, sat(0), sat(0)).get() - before.get();
+    assert_eq!(gained, 600_000 - 483, "all of it, but for the fee of RD3b");
+    net.expect_settlement();
+}

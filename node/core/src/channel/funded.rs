@@ -18,7 +18,7 @@ use super::{Effect, Env, Mutant, Out, Violation};
 use crate::ids::{ChannelId, ShortChannelId};
 use crate::keys::SecretStore;
 use crate::tx::{ChannelTerms, Commitment, CommitmentKeys, Side};
-use crate::units::{BlockHeight, CommitmentNumber};
+use crate::units::{BlockHeight, CommitmentNumber, Msat};
 use crate::wire::{CommitmentSigned, Message, RevokeAndAck};
 use bitcoin::{ScriptBuf, Transaction, Txid};
 use secp256k1::ecdsa::Signature;
@@ -97,6 +97,13 @@ impl Funded {
     pub fn short_channel_id(&self) -> Option<ShortChannelId> {
         let place = self.place?;
         ShortChannelId::new(place.height.get(), place.index, self.terms.funding.vout)
+    }
+
+    /// Our balance and the peer's, the offers of each taken off, as our newest commitment says.
+    pub fn balances(&self) -> (Msat, Msat) {
+        let amount = |msat: i128| u64::try_from(msat).map_or(Msat::ZERO, Msat::new);
+        let balances = self.ledger.balances(Side::Local, View::Newest);
+        (amount(balances.local), amount(balances.remote))
     }
 
     /// Whether a signature of ours is due and possible.

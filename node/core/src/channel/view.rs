@@ -114,14 +114,24 @@ impl Channel {
 
     /// Our balance and the peer's, the offers of each taken off, as our newest commitment says.
     pub fn balances(&self) -> (Msat, Msat) {
-        let amount = |msat: i128| u64::try_from(msat).map_or(Msat::ZERO, Msat::new);
         match (&self.phase, self.funded()) {
-            (_, Some(funded)) => {
-                let balances = funded.ledger.balances(Side::Local, View::Newest);
-                (amount(balances.local), amount(balances.remote))
-            }
+            (_, Some(funded)) => funded.balances(),
             (Phase::Opening(opening), None) => opening.balances(),
             (_, None) => (Msat::ZERO, Msat::ZERO),
+        }
+    }
+
+    /// Of a channel that goes to the chain: what is ours and no transaction that was mined has moved to the wallet yet, fees not taken
+    /// off. None while it does not.
+    pub fn unclaimed(&self) -> Option<Msat> {
+        match &self.phase {
+            Phase::OnChain(phase) => Some(phase.unclaimed()),
+            Phase::Opening(_)
+            | Phase::Confirming(_)
+            | Phase::Normal(_)
+            | Phase::ShuttingDown(_)
+            | Phase::FallenBehind(_)
+            | Phase::Done => None,
         }
     }
 

@@ -295,6 +295,7 @@ pub struct PaymentInfo {
 pub struct BalanceInfo {
     pub wallet: Sat,
     pub channels: Msat,
+    pub closing: Msat,
 }
 
 /// Something the owner may want to know.

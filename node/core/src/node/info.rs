@@ -1,6 +1,7 @@
 //! What the owner can look at: channels, payments, balances. Reads only.
 
 use super::{BalanceInfo, ChannelInfo, Node, PaymentInfo, PaymentOutcome};
+use crate::channel::Channel;
 use crate::ids::NodeId;
 use crate::payment::incoming::InvoiceState;
 use crate::tx::Side;
@@ -59,10 +60,16 @@ impl Node {
         sent.chain(got).collect()
     }
 
-    /// The wallet's coins, and what is ours in channels by the newest books.
+    /// The wallet's coins, what is ours in channels by the newest books, and what of channels that ended is not in the wallet yet:
+    /// no satoshi twice.
     pub(super) fn balances(&mut self) -> BalanceInfo {
-        let ours = self.channels.values().map(|channel| channel.balances().0);
-        let channels = ours.fold(Msat::ZERO, Msat::saturating_add);
-        BalanceInfo { wallet: self.wallet.balance(), channels }
+        let sum = |amounts: &mut dyn Iterator<Item = Msat>| amounts.fold(Msat::ZERO, Msat::saturating_add);
+        let unclaimed = || self.channels.values().map(Channel::unclaimed);
+        let open = self.channels.values().zip(unclaimed()).filter(|(_, unclaimed)| unclaimed.is_none());
+        BalanceInfo {
+            channels: sum(&mut open.map(|(channel, _)| channel.balances().0)),
+            closing: sum(&mut unclaimed().flatten()),
+            wallet: self.wallet.balance(),
+        }
     }
 }

@@ -104,8 +104,13 @@ fn payments(payments: Vec<PaymentInfo>) -> String {
 }
 
 fn balances(balances: BalanceInfo) -> String {
-    let total = balances.wallet.to_msat().saturating_add(balances.channels);
-    let rows = [("wallet", balances.wallet.to_msat()), ("channels", balances.channels), ("together", total)];
+    let total = balances.wallet.to_msat().saturating_add(balances.channels).saturating_add(balances.closing);
+    let rows = [
+        ("wallet", balances.wallet.to_msat()),
+        ("channels", balances.channels),
+        ("closing", balances.closing),
+        ("together", total),
+    ];
     table(["", "SAT"], &[1], rows.into_iter().map(|(name, amount)| [name.to_owned(), sat(amount)]))
 }
 

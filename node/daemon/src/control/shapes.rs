@@ -78,7 +78,7 @@ object!(PaymentInfo {
 
 object!(PaymentFailure { node => "node", code => "code", text => "text" });
 
-object!(BalanceInfo { wallet => "wallet_sat", channels => "channels_msat" });
+object!(BalanceInfo { wallet => "wallet_sat", channels => "channels_msat", closing => "closing_msat" });
 
 object!(RouteHop {
     node => "node_id",

@@ -138,8 +138,10 @@ fn results_are_for_people() {
     let script = ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([9; 20]));
     assert!(answered(Reply::Address(script), "newaddress").starts_with("bcrt1q"));
 
-    let balances = BalanceInfo { wallet: Sat::new(1_000), channels: Msat::new(41_500) };
-    let table = "              SAT\nwallet       1000\nchannels   41.500\ntogether 1041.500\n";
+    let balances =
+        BalanceInfo { wallet: Sat::new(1_000), channels: Msat::new(41_500), closing: Msat::new(2_000) };
+    let table =
+        "              SAT\nwallet       1000\nchannels   41.500\nclosing         2\ntogether 1043.500\n";
     let shown = answered(Reply::Balances(balances), "getbalances");
     let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(squeezed(&shown), squeezed(table));

@@ -117,7 +117,11 @@ pub fn replies() -> Vec<Reply> {
         Reply::Channels(vec![young_channel(), grown_channel()]),
         Reply::Payments(Vec::new()),
         Reply::Payments(payments()),
-        Reply::Balances(BalanceInfo { wallet: Sat::new(u64::MAX), channels: Msat::ZERO }),
+        Reply::Balances(BalanceInfo {
+            wallet: Sat::new(u64::MAX),
+            channels: Msat::ZERO,
+            closing: Msat::ZERO,
+        }),
     ]
 }
 

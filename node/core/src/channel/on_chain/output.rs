@@ -4,7 +4,7 @@ use super::{Base, Confirmed, Env, Out};
 use crate::channel::ledger::{Htlc, Removal};
 use crate::ids::{PaymentHash, Preimage};
 use crate::tx::{to_local_script, Commitment, Side};
-use crate::units::{BlockHeight, FeeratePerKw, Sat};
+use crate::units::{BlockHeight, FeeratePerKw, Msat, Sat};
 use bitcoin::{OutPoint, Transaction, Txid, Witness};
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,21 @@ impl Output {
 }
 
 impl OnChain {
+    /// What is ours and no transaction that was mined has moved to the wallet yet, fees not taken off. An HTLC that we offered counts
+    /// for nothing until its end is known, as in a channel that is open.
+    pub fn unclaimed(&self) -> Msat {
+        if self.spend.is_none() {
+            return self.funded.balances().0;
+        }
+        let open = self.outputs.iter().filter(|output| output.spent.is_none());
+        let ours = open.filter(|output| match output.purpose {
+            Purpose::ToLocal | Purpose::ToRemote | Purpose::SecondStage => true,
+            Purpose::Penalty { .. } | Purpose::SecondStagePenalty => true,
+            Purpose::Htlc(key) => key.offerer == Side::Remote && self.due(output).is_some(),
+        });
+        ours.map(|output| output.amount.to_msat()).fold(Msat::ZERO, Msat::saturating_add)
+    }
+
     /// Whether the mined commitment is ours.
     fn is_local(&self) -> bool {
         self.spend.as_ref().is_some_and(|spend| spend.kind == Kind::Local)

@@ -217,9 +217,9 @@ pub const METHODS: &[Method] = &[
     },
     Method {
         name: "getbalances",
-        about: "The wallet's coins, and what is ours in channels.",
+        about: "The wallet's coins, what is ours in channels, and what is ours of channels that ended and is not in the wallet yet.",
         parameters: &[],
-        result: "`wallet_sat`, `channels_msat`.",
+        result: "`wallet_sat`, `channels_msat`, `closing_msat`: nothing is in two of them.",
         errors: STOPPING,
         example: "{}",
     },
