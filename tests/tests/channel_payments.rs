@@ -41,6 +41,21 @@ fn a_payment_moves_its_amount_and_is_told_at_each_point() {
 }
 
 #[test]
+fn keys_derived_ahead_change_nothing_that_is_said_or_saved() {
+    let [with, without] = [true, false].map(|ahead| {
+        let mut pair = Pair::open(Setup::default());
+        pair.ahead = ahead;
+        pair.add(A, 1, 100_000_000).unwrap();
+        pair.settle();
+        pair.add(B, 2, 20_000_000).unwrap();
+        pair.command(B, Command::Fulfill { id: 0, preimage: preimage(1) }).unwrap();
+        pair.settle();
+        [pair.a, pair.b].map(|end| (end.sent, end.saved))
+    });
+    assert_eq!(with, without);
+}
+
+#[test]
 fn a_refused_htlc_goes_back_and_its_reason_arrives_when_it_is_irrevocable() {
     let mut pair = Pair::open(Setup::default());
     pair.add(A, 1, 100_000_000).unwrap();

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   inbox ─► handle, handle, … (until the inbox is empty) ─► sign what waits ─► one commit ─► all actions, in order
+//!   … and while the inbox stays empty: keys for the next commitments
 //! ```
 //! Nothing leaves before the commit: a node that cannot save stops, and has promised nothing that it does not remember.
 use crate::chain::{Broadcaster, Taken};
@@ -204,6 +205,8 @@ impl Owner {
             if desk.stopping {
                 break;
             }
+            // Until somebody wants something.
+            while inbox.is_empty() && desk.owner.node.derive_ahead() {}
         }
         Ok(())
     }

@@ -88,6 +88,8 @@ pub struct Pair {
     pub env: Env,
     pub setup: Setup,
     pub funding_tx: Option<Transaction>,
+    /// Whether keys are derived before they are needed, as an idle node does.
+    pub ahead: bool,
 }
 
 impl Pair {
@@ -104,7 +106,7 @@ impl Pair {
             config: config.clone(),
         };
         let env = Env::new(Timestamp::ZERO, BlockHeight::new(100), setup.feerate);
-        Self { a: end(1, &setup.a), b: end(2, &setup.b), env, setup, funding_tx: None }
+        Self { a: end(1, &setup.a), b: end(2, &setup.b), env, setup, funding_tx: None, ahead: false }
     }
 
     /// A channel in normal operation.
@@ -172,7 +174,9 @@ impl Pair {
 
     /// One input to one end.
     pub fn input(&mut self, who: Who, input: Input) -> Result<(), Rejection> {
-        let step = self.channel(who).step(input, &self.env)?;
+        let mut channel = self.channel(who).clone();
+        while self.ahead && channel.derive_ahead() {}
+        let step = channel.step(input, &self.env)?;
         self.took(who, step);
         Ok(())
     }

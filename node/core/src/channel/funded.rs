@@ -9,6 +9,7 @@
 //!   |<----- commitment_signed (A's next) ----|
 //!   |--- revoke_and_ack -------------------->|  the HTLC is irrevocably committed
 //! ```
+use super::ahead::Ahead;
 use super::ledger::{Ledger, Outcome};
 use super::limits::Agreement;
 use super::reestablish::LastSent;
@@ -85,6 +86,8 @@ pub struct Funded {
     /// The peer proved that our newest commitment is revoked, since our books are old: it must never be broadcast. The peer's
     /// newest commitment, which we do not know, still holds our `to_remote`.
     pub fallen_behind: bool,
+    /// Keys that were derived while nobody waited.
+    pub ahead: Ahead,
 }
 
 impl Funded {
@@ -137,7 +140,8 @@ impl Funded {
         if opener_has < self.terms.channel_type.anchors_amount().to_msat() {
             return Err(Violation::Overdrawn);
         }
-        let keys = CommitmentKeys::derive(&self.terms, holder, point);
+        let derive = || CommitmentKeys::derive(&self.terms, holder, point);
+        let keys = self.ahead.keys(holder, &point).unwrap_or_else(derive);
         Ok(Commitment::build(&self.terms, holder, number, keys, &spec))
     }
 

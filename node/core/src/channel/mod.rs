@@ -11,6 +11,7 @@
 //! connection breaks, and again when both sides said where they stand (`reestablish`).
 //! No I/O, no clock, no randomness: what it needs stands in `Env` and in the input.
 
+mod ahead;
 mod archive;
 mod closing;
 mod config;

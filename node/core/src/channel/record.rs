@@ -1,5 +1,6 @@
 //! The saved form of a channel: a version byte, then postcard. Holds no secret of ours: keys are derived again from
 //! `key_index`. Commitments are not stored but built again from the books, which say all that they say.
+use super::ahead::Ahead;
 use super::funded::{Funded, LocalCommitment, Place};
 use super::ledger::Ledger;
 use super::limits::Agreement;
@@ -209,6 +210,7 @@ impl TryFrom<FundedRecord<'_>> for Funded {
             ready_sent: record.ready_sent,
             last_sent: record.last_sent,
             fallen_behind: record.fallen_behind,
+            ahead: Ahead::default(),
         })
     }
 }

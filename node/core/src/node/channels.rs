@@ -29,6 +29,7 @@ impl Node {
     pub(super) fn apply(&mut self, id: ChannelId, step: Step, env: &Env, draft: &mut Draft) {
         self.channels.insert(id, step.channel);
         if step.save {
+            self.unprepared.insert(id);
             draft.channels.insert(id);
         }
         self.run_effects(id, step.effects, env, draft);

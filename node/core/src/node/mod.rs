@@ -67,6 +67,8 @@ pub struct Node {
     untold: BTreeSet<(ChannelId, u64)>,
     /// Forwards whose incoming channel was told, and is not on record with it yet.
     told: BTreeSet<(ChannelId, u64)>,
+    /// Channels whose next keys may not be derived yet.
+    unprepared: BTreeSet<ChannelId>,
     /// What the tower has not acknowledged yet, by locator and part.
     unguarded: BTreeMap<(Locator, u16), Unguarded>,
     /// Scripts that were handed out to openings which came to nothing. Not on record: lost ones are only not used.
@@ -127,6 +129,7 @@ impl Node {
             forwards: BTreeMap::new(),
             untold: BTreeSet::new(),
             told: BTreeSet::new(),
+            unprepared: BTreeSet::new(),
             unguarded: BTreeMap::new(),
             unused_scripts: Vec::new(),
             starting: false,
@@ -147,6 +150,18 @@ impl Node {
     /// All its records, as they are saved. When nothing is under way this is what all batches so far add up to.
     pub fn records(&mut self) -> BTreeMap<RecordKey, Vec<u8>> {
         self.all_records()
+    }
+
+    /// For a driver that has nothing to do: does a little of what the next event will need, so that it is answered sooner. False
+    /// when nothing is left. Changes nothing that can be seen or saved.
+    pub fn derive_ahead(&mut self) -> bool {
+        while let Some(id) = self.unprepared.first() {
+            if self.channels.get_mut(id).is_some_and(Channel::derive_ahead) {
+                return true;
+            }
+            self.unprepared.pop_first();
+        }
+        false
     }
 
     /// One event in, one turn out.

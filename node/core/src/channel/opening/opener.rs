@@ -1,6 +1,7 @@
 //! The opener's side of the opening.
 use super::rules;
 use super::{abandon, chain_hash, features_of, opening_keys, upfront, Agreed, Opening, Proposal};
+use crate::channel::ahead::Ahead;
 use crate::channel::limits::{sane_feerates, Agreement, Limits};
 use crate::channel::reestablish::LastSent;
 use crate::channel::{
@@ -199,6 +200,7 @@ impl Agreed {
             ready_sent: false,
             last_sent: LastSent::Signature,
             fallen_behind: false,
+            ahead: Ahead::default(),
         }
     }
 }
