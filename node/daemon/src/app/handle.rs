@@ -76,10 +76,19 @@ impl Backend for Handle {
 
     fn published(&self, channel: ChannelId, more_than: Option<u64>) -> BoxFuture<Result<u64, CommandError>> {
         let taken = self.taken.clone();
+        let channels = self.command(Command::ListChannels);
         Box::pin(async move {
+            let known = match channels.await? {
+                Reply::Channels(channels) => channels.iter().any(|known| known.channel_id == channel),
+                _ => false,
+            };
+            let count = taken.count(&channel);
             match more_than {
+                Some(few) if count <= few && !known => {
+                    Err(CommandError(format!("{channel} is no channel of this node, or not any more")))
+                }
                 Some(few) => Ok(taken.more_than(channel, few).await),
-                None => Ok(taken.count(&channel)),
+                None => Ok(count),
             }
         })
     }
