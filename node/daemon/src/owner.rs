@@ -45,14 +45,14 @@ pub enum Input {
         /// Which.
         connection: ConnectionId,
     },
-    /// One message.
-    Message {
+    /// What arrived together: one commit covers it.
+    Messages {
         /// From whom.
         peer: NodeId,
         /// Over which connection.
         connection: ConnectionId,
-        /// Type first.
-        bytes: Vec<u8>,
+        /// Each message, type first.
+        messages: Vec<Vec<u8>>,
     },
     /// The chain grew.
     Block(Arc<NewBlock>),
@@ -159,6 +159,9 @@ struct Desk {
     standing: Standing,
 }
 
+/// What is to be sent, by peer.
+type Mail = BTreeMap<NodeId, Vec<Vec<u8>>>;
+
 /// What one commit covers.
 #[derive(Default)]
 struct Round {
@@ -253,9 +256,11 @@ impl Desk {
                     self.handle(Event::Disconnected { peer }, round);
                 }
             }
-            Input::Message { peer, connection, bytes } => {
-                if self.is_current(&peer, connection) {
-                    self.handle(Event::Message { peer, bytes }, round);
+            Input::Messages { peer, connection, messages } => {
+                for bytes in messages {
+                    if self.is_current(&peer, connection) {
+                        self.handle(Event::Message { peer, bytes }, round);
+                    }
                 }
             }
             Input::Block(block) => {
@@ -290,7 +295,7 @@ impl Desk {
     #[cfg(feature = "lab")]
     fn nudge(&mut self, nudge: crate::lab::Nudge) {
         if let crate::lab::Nudge::Inject(peer, bytes) = nudge {
-            return self.send(peer, bytes);
+            return self.send(peer, vec![bytes]);
         }
         if let Some(lab) = &mut self.owner.lab {
             lab.nudge(nudge);
@@ -332,8 +337,30 @@ impl Desk {
             lab.tell();
         }
         self.owner.standing.send_if_modified(|old| std::mem::replace(old, self.standing) != self.standing);
-        round.actions.into_iter().for_each(|action| self.act(action));
+        let mut mail = Mail::default();
+        for action in round.actions {
+            match action {
+                Action::Send { peer, bytes } => mail.entry(peer).or_default().push(bytes),
+                Action::Disconnect { .. } => {
+                    self.post(std::mem::take(&mut mail));
+                    self.act(action);
+                }
+                _ => self.act(action),
+            }
+        }
+        self.post(mail);
         Ok(())
+    }
+
+    /// All that a round says to a peer goes out as one: the peer can handle it as one.
+    fn post(&self, mail: Mail) {
+        for (peer, messages) in mail {
+            #[cfg(feature = "lab")]
+            if self.owner.lab.as_ref().is_some_and(|lab| lab.diverts(&peer)) {
+                continue;
+            }
+            self.send(peer, messages);
+        }
     }
 
     fn broadcast(&self, transactions: Vec<Transaction>) {
@@ -344,21 +371,15 @@ impl Desk {
         self.owner.chain.broadcast(transactions);
     }
 
-    fn send(&self, peer: NodeId, bytes: Vec<u8>) {
+    fn send(&self, peer: NodeId, messages: Vec<Vec<u8>>) {
         if let Some(connection) = self.links.get(&peer) {
-            self.owner.peers.send(&peer, *connection, bytes);
+            self.owner.peers.send(&peer, *connection, messages);
         }
     }
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Send { peer, bytes } => {
-                #[cfg(feature = "lab")]
-                if self.owner.lab.as_ref().is_some_and(|lab| lab.diverts(&peer)) {
-                    return;
-                }
-                self.send(peer, bytes);
-            }
+            Action::Send { peer, bytes } => self.post(Mail::from([(peer, vec![bytes])])),
             Action::Disconnect { peer } => {
                 if let Some(connection) = self.links.get(&peer) {
                     self.owner.peers.hang_up(&peer, *connection);

@@ -133,7 +133,7 @@ impl Lab {
     fn waits(&self, input: &Input) -> bool {
         match input {
             Input::Command { .. } | Input::CaughtUp | Input::Lab(_) | Input::Stop => false,
-            Input::Message { peer, .. } => self.paused || self.deaf.contains(peer),
+            Input::Messages { peer, .. } => self.paused || self.deaf.contains(peer),
             _ => self.paused,
         }
     }

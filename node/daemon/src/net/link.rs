@@ -23,6 +23,8 @@ const MOST_QUEUED_IN_ALL: usize = 64 << 20;
 const ONE_MESSAGE: usize = 64 << 10;
 /// A peer that does not close its side after we closed ours is cut off.
 const LINGER: Duration = Duration::from_secs(5);
+/// So many messages are handed over as one: what the owner may have waiting stays bounded by bytes, and not by tiny messages.
+const MOST_TOGETHER: usize = 64;
 /// What is read from the socket at once.
 const READ_BUFFER: usize = 64 << 10;
 
@@ -68,7 +70,7 @@ impl Drop for Waiting {
 }
 
 enum Out {
-    Message(Vec<u8>),
+    Messages(Vec<Vec<u8>>),
     Finish,
 }
 
@@ -86,12 +88,12 @@ impl Queue {
         (queue, Outgoing { messages: receiver, waiting, aborted })
     }
 
-    /// One message more. False if the peer is so far behind that the connection is given up now.
-    pub fn push(&self, bytes: Vec<u8>) -> bool {
+    /// More messages. False if the peer is so far behind that the connection is given up now.
+    pub fn push(&self, messages: Vec<Vec<u8>>) -> bool {
         if self.given_up.load(Ordering::Relaxed) {
             return true;
         }
-        let len = bytes.len();
+        let len = messages.iter().map(Vec::len).sum();
         let (here, in_all) = self.waiting.add(len);
         if here > MOST_QUEUED || (in_all > MOST_QUEUED_IN_ALL && here > ONE_MESSAGE) {
             self.waiting.remove(len);
@@ -100,7 +102,7 @@ impl Queue {
             return false;
         }
         // A writer that is gone took the connection with it.
-        let _ = self.messages.send(Out::Message(bytes));
+        let _ = self.messages.send(Out::Messages(messages));
         true
     }
 
@@ -146,21 +148,50 @@ async fn read(
     peer: NodeId,
     connection: ConnectionId,
     stream: OwnedReadHalf,
-    mut receiver: Receiver,
+    receiver: Receiver,
     inbox: mpsc::Sender<Input>,
 ) -> io::Result<()> {
+    let mut arrived = Arrived { peer, connection, messages: Vec::new(), inbox };
+    let ended = gather(stream, receiver, &mut arrived).await;
+    // What came whole before the connection broke did come.
+    arrived.hand_over().await;
+    ended
+}
+
+/// Messages that came in one read, on their way to the owner.
+struct Arrived {
+    peer: NodeId,
+    connection: ConnectionId,
+    messages: Vec<Vec<u8>>,
+    inbox: mpsc::Sender<Input>,
+}
+
+impl Arrived {
+    /// All of them as one. False when there is no owner any more.
+    async fn hand_over(&mut self) -> bool {
+        let (peer, connection, messages) = (self.peer, self.connection, std::mem::take(&mut self.messages));
+        messages.is_empty() || self.inbox.send(Input::Messages { peer, connection, messages }).await.is_ok()
+    }
+}
+
+async fn gather(stream: OwnedReadHalf, mut receiver: Receiver, arrived: &mut Arrived) -> io::Result<()> {
     let mut stream = BufReader::with_capacity(READ_BUFFER, stream);
     let mut body = Vec::new();
     loop {
+        // Nothing is kept back while more is waited for.
+        let enough = arrived.messages.len() >= MOST_TOGETHER;
+        if (enough || stream.buffer().len() < HEADER_LEN) && !arrived.hand_over().await {
+            return Ok(());
+        }
         let mut header = [0; HEADER_LEN];
         stream.read_exact(&mut header).await?;
         let length = receiver.header(&header).map_err(io::Error::other)?;
-        body.resize(length, 0);
-        stream.read_exact(&mut body).await?;
-        let bytes = receiver.body(&mut body).map_err(io::Error::other)?.to_vec();
-        if inbox.send(Input::Message { peer, connection, bytes }).await.is_err() {
+        if stream.buffer().len() < length && !arrived.hand_over().await {
             return Ok(());
         }
+        body.resize(length, 0);
+        stream.read_exact(&mut body).await?;
+        arrived.messages.push(receiver.body(&mut body).map_err(io::Error::other)?.to_vec());
     }
 }
 
@@ -172,9 +203,11 @@ async fn write(mut stream: OwnedWriteHalf, mut sender: Sender, mut outgoing: Out
         let mut finished = false;
         while let Some(out) = next {
             match out {
-                Out::Message(bytes) => {
-                    outgoing.waiting.remove(bytes.len());
-                    sender.seal(&bytes, &mut sealed).map_err(io::Error::other)?;
+                Out::Messages(messages) => {
+                    for bytes in messages {
+                        outgoing.waiting.remove(bytes.len());
+                        sender.seal(&bytes, &mut sealed).map_err(io::Error::other)?;
+                    }
                 }
                 Out::Finish => {
                     finished = true;

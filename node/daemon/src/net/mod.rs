@@ -121,11 +121,11 @@ impl Peers {
         }
     }
 
-    /// Sends a message over this connection, if it still stands.
-    pub fn send(&self, peer: &NodeId, connection: ConnectionId, bytes: Vec<u8>) {
+    /// Sends messages over this connection, if it still stands: in one write, if it can take them.
+    pub fn send(&self, peer: &NodeId, connection: ConnectionId, messages: Vec<Vec<u8>>) {
         let links = self.links();
         let Some(link) = links.get(peer).filter(|link| link.connection == connection) else { return };
-        if !link.queue.push(bytes) {
+        if !link.queue.push(messages) {
             tracing::warn!(%peer, "the peer does not read what it is sent: the connection is dropped");
         }
     }

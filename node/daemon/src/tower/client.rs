@@ -162,7 +162,7 @@ impl Client {
         match input {
             Input::Connected { peer, connection } => {
                 if let Some(post) = self.towers.get_mut(&peer) {
-                    post.peers.send(&peer, connection, Peer::hello().encode());
+                    post.peers.send(&peer, connection, vec![Peer::hello().encode()]);
                     post.link = Some(Link::new(connection));
                 }
                 Vec::new()
@@ -176,7 +176,9 @@ impl Client {
                 }
                 Vec::new()
             }
-            Input::Message { peer, connection, bytes } => self.hear(&peer, connection, &bytes),
+            Input::Messages { peer, connection, messages } => {
+                messages.iter().flat_map(|bytes| self.hear(&peer, connection, bytes)).collect()
+            }
             // Only connections have this inbox.
             _ => Vec::new(),
         }
@@ -197,7 +199,7 @@ impl Client {
                 vec![Input::TowerReady]
             }
             Heard::Answer(answer) => {
-                peers.send(tower, connection, answer.encode());
+                peers.send(tower, connection, vec![answer.encode()]);
                 Vec::new()
             }
             Heard::Error { text, .. } | Heard::Warning { text } => {
@@ -275,7 +277,7 @@ impl Client {
                 link.heard = Instant::now();
             }
             if link.sent.insert((justice.locator, justice.part)) {
-                peers.send(tower, link.connection, TowerMessage::Justice(justice).encode());
+                peers.send(tower, link.connection, vec![TowerMessage::Justice(justice).encode()]);
             }
         }
     }

@@ -98,7 +98,9 @@ impl Desk {
                     self.links.remove(&peer);
                 }
             }
-            Input::Message { peer, connection, bytes } => self.hear(peer, connection, &bytes, round),
+            Input::Messages { peer, connection, messages } => {
+                messages.iter().for_each(|bytes| self.hear(peer, connection, bytes, round));
+            }
             Input::Block(block) => {
                 round.marks.push(self.standing.connect(&block));
                 let env = self.env(block.height);
@@ -190,11 +192,11 @@ impl Desk {
         self.keeper.standing.send_if_modified(|old| std::mem::replace(old, self.standing) != self.standing);
         for (client, connection, said) in round.said {
             match said {
-                Said::Message(bytes) => self.keeper.peers.send(&client, connection, bytes),
+                Said::Message(bytes) => self.keeper.peers.send(&client, connection, vec![bytes]),
                 Said::Ack(ack) => {
                     let JusticeAck { locator, part, verdict } = ack;
                     tracing::debug!(%client, %locator, part, ?verdict, "a box is acknowledged");
-                    self.keeper.peers.send(&client, connection, TowerMessage::Ack(ack).encode());
+                    self.keeper.peers.send(&client, connection, vec![TowerMessage::Ack(ack).encode()]);
                 }
                 Said::HangUp => self.keeper.peers.hang_up(&client, connection),
             }
