@@ -176,7 +176,7 @@ fn in_runtime(run: impl Future<Output = Result<(), RunError>>) -> Result<(), Sta
 }
 
 fn words(args: &RunArgs) -> Result<(), StartError> {
-    let config = Config::load(args)?;
+    let config = Config::load_either(args)?;
     let words = SeedFile::words(&config.folder, config.passphrase.as_ref())?;
     let words: Vec<&str> = words.expose().collect();
     writeln!(io::stdout(), "{}", words.join(" "))?;
@@ -184,7 +184,7 @@ fn words(args: &RunArgs) -> Result<(), StartError> {
 }
 
 fn restore(args: &RunArgs) -> Result<(), StartError> {
-    let config = Config::load(args)?;
+    let config = Config::load_either(args)?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     let words = crate::secret::Secret::new(line.trim());
@@ -194,7 +194,7 @@ fn restore(args: &RunArgs) -> Result<(), StartError> {
 }
 
 fn descriptor(args: &RunArgs) -> Result<(), StartError> {
-    let config = Config::load(args)?;
+    let config = Config::load_either(args)?;
     let seed = SeedFile::open(&config.folder, config.passphrase.as_ref())?;
     for descriptor in leyden_core::chain::watch_only_descriptors(&seed) {
         writeln!(io::stdout(), "{descriptor}")?;
