@@ -13,6 +13,11 @@ use secp256k1::SecretKey;
 pub(super) type Unguarded = (ChannelId, Vec<u8>);
 
 impl Node {
+    /// How many boxes the tower has not acknowledged.
+    pub fn unguarded(&self) -> usize {
+        self.unguarded.len()
+    }
+
     /// The peer gave up this commitment, with this secret.
     pub(super) fn guard(
         &mut self,

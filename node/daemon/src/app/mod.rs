@@ -138,6 +138,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         notices: notices.clone(),
         stands: stands.clone(),
         taken: taken.clone(),
+        has_tower: !settings.towers.is_empty(),
         stopping,
         identity: Identity { id: begun.id, alias: settings.alias, network: settings.network, listening },
     };
@@ -227,7 +228,8 @@ impl Begun {
     }
 
     fn standing(&self, settings: &Settings) -> Standing {
-        Standing::at(self.tip, settings.fallback_feerate.unwrap_or(FIRST_FEERATE))
+        let feerate = settings.fallback_feerate.unwrap_or(FIRST_FEERATE);
+        Standing::at(self.tip, feerate, self.node.unguarded())
     }
 }
 

@@ -207,6 +207,7 @@ impl Identity {
             peers: peers.collect(),
             listening: self.listening.iter().map(ToString::to_string).collect(),
             commits: standing.commits,
+            boxes: standing.boxes,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -25,6 +25,7 @@ object!(Info {
     peers => "peers",
     listening => "listening",
     commits => "commits",
+    boxes => "boxes",
     version => "version",
 });
 

@@ -61,7 +61,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     tracing::info!(%id, height = %tip.0, %network, records = opened.records.len(), "the tower starts");
 
     let (inbox, inputs) = mpsc::channel(INBOX);
-    let (standing, stands) = watch::channel(Standing::at(tip, settings.fallback_feerate));
+    let (standing, stands) = watch::channel(Standing::at(tip, settings.fallback_feerate, tower.boxes()));
     let peers = Peers::new(settings.seed.node_secret(), inbox.clone());
     let listener = listen(settings.listen).await?;
     let listening = listener.local_addr()?;
@@ -131,6 +131,10 @@ impl Backend for Handle {
     }
 
     fn published(&self, _: ChannelId, _: Option<u64>) -> BoxFuture<Result<u64, CommandError>> {
+        Box::pin(async { Err(no_node()) })
+    }
+
+    fn guarded(&self) -> BoxFuture<Result<(), CommandError>> {
         Box::pin(async { Err(no_node()) })
     }
 

@@ -34,7 +34,8 @@ pub const METHODS: &[Method] = &[
         parameters: &[],
         result: "`node_id`, `alias`, `network`, `height`, `block_hash`, `synced` (whether that is its source's tip), \
                  `feerate_per_kw`, `peers` (see `listpeers`), `listening` (host:port of each), `commits` (fsyncs \
-                 since its start), `version`.",
+                 since its start), `boxes` (of a watchtower those that it keeps; of a node those that not all of its towers have), \
+                 `version`.",
         errors: NEVER,
         example: "{}",
     },
@@ -241,6 +242,14 @@ pub const METHODS: &[Method] = &[
         result: "an empty object.",
         errors: STOPPING,
         example: r#"{"height": 1}"#,
+    },
+    Method {
+        name: "waitguarded",
+        about: "Answers when every watchtower of the node has on its disk what punishes each state that a peer has revoked.",
+        parameters: &[],
+        result: "an empty object.",
+        errors: "when the node has no tower, or is stopping.",
+        example: "{}",
     },
     Method {
         name: "published",
