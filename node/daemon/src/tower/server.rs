@@ -1,7 +1,8 @@
 //! A whole tower, put together and run until it is told to stop: the folder, the chain, the keeper's thread, the listener for clients,
 //! the control port, which answers `getinfo` and `stop`. What belongs to one of them is in its own file.
 use crate::app::{
-    disconnected, join, listen, open, own, wait_for_end, ChainEnd, ChainPlan, Identity, RunError, Signals,
+    disconnected, join, listen, open, own, say_where, wait_for_end, ChainEnd, ChainPlan, Identity, RunError,
+    Signals,
 };
 use crate::chain::{Interest, Stop};
 use crate::config::CoreConfig;
@@ -84,6 +85,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let (keeping, ended) = own("keeper", move || keeper.run(inputs))?;
     tokio::spawn(peers.clone().listen(listener));
     tracing::info!(address = format!("{id}@{listening}"), control = %server.address(), "the tower runs");
+    say_where(&id, Some(listening));
     wait_for_end("tower", &mut signals, &mut stopped, ended).await;
     let _ = inbox.send(Input::Stop).await;
     let result = join(keeping).await;
