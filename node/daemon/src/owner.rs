@@ -67,7 +67,10 @@ pub enum Input {
     /// What a transaction must pay to be mined soon, from now on.
     Feerate(FeeratePerKw),
     /// A tower takes boxes now.
-    TowerReady,
+    TowerReady {
+        /// The first that it may lack; none: all.
+        from: Option<(Locator, u16)>,
+    },
     /// All towers have it on their disks.
     Guarded {
         /// The box's locator.
@@ -268,7 +271,7 @@ impl Desk {
             Input::CaughtUp => self.standing.synced = true,
             Input::Unconfirmed(tx) => self.handle(Event::Unconfirmed(tx), round),
             Input::Feerate(feerate) => self.standing.feerate = feerate,
-            Input::TowerReady => self.handle(Event::TowerReady, round),
+            Input::TowerReady { from } => self.handle(Event::TowerReady { from }, round),
             Input::Guarded { locator, part } => self.handle(Event::Guarded { locator, part }, round),
             Input::Command { command, reply } => {
                 self.calls += 1;

@@ -41,7 +41,10 @@ pub enum Event {
         height: BlockHeight,
     },
     /// A connection to the tower stands: what it has not acknowledged comes as [`Action::Guard`] again.
-    TowerReady,
+    TowerReady {
+        /// The first box of those, in order of locators and parts; none: all.
+        from: Option<(Locator, u16)>,
+    },
     /// The tower has a box on its disk (`justice_ack`).
     Guarded {
         /// Its locator.

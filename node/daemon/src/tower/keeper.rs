@@ -123,7 +123,7 @@ impl Desk {
             }
             Input::Stop => self.stopping = true,
             // Of a node's, not of a tower's.
-            Input::TowerReady | Input::Guarded { .. } | Input::Command { .. } => {}
+            Input::TowerReady { .. } | Input::Guarded { .. } | Input::Command { .. } => {}
             #[cfg(feature = "lab")]
             Input::Lab(_) => {}
         }
