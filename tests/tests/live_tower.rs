@@ -35,10 +35,7 @@ impl Cheat {
         let (_, lie) = cheater.state(channel);
         cheater.start_again("127.0.0.1:0");
         let mut client = cheater.client();
-        wait_until("the connection", || {
-            client.listpeers().expect("it answers").iter().any(|peer| peer.ready)
-                && client.listchannels().expect("it answers").iter().any(|channel| channel.phase == "normal")
-        });
+        wait_until("the channel", || client.listchannels().expect("it answers").iter().any(|one| one.usable));
         pay(&cheater, &victim, 300_000);
         let locator = Locator::of(&lie.compute_txid()).to_string();
         for tower in towers {

@@ -270,6 +270,8 @@ pub struct ChannelInfo {
     pub channel_id: ChannelId,
     pub peer: NodeId,
     pub phase: String,
+    /// Whether HTLCs may be offered now: not while the peer is away, nor before `channel_reestablish` went both ways.
+    pub usable: bool,
     pub short_channel_id: Option<ShortChannelId>,
     pub terms: Option<crate::tx::ChannelTerms>,
     pub to_local: Msat,

@@ -35,6 +35,7 @@ object!(ChannelInfo {
     channel_id => "channel_id",
     peer => "peer",
     phase => "phase",
+    usable => "usable",
     short_channel_id => "short_channel_id",
     terms => "terms",
     to_local => "to_local_msat",

@@ -200,7 +200,8 @@ pub const METHODS: &[Method] = &[
         name: "listchannels",
         about: "All channels that the node has not forgotten.",
         parameters: &[],
-        result: "`channels`: of each `channel_id`, `peer`, `phase`, `short_channel_id` or null, `terms` (null before they stand: \
+        result: "`channels`: of each `channel_id`, `peer`, `phase`, `usable` (whether payments can go over it now), \
+                 `short_channel_id` or null, `terms` (null before they stand: \
                  `channel_type`, `funding` with `txid` and `vout`, `funding_amount_sat`, `opener`, and of `local` and `remote` the \
                  `basepoints`, `dust_limit_sat`, `to_self_delay`), `to_local_msat`, `to_remote_msat`, `pending_htlcs`, \
                  `local_commitment`, `remote_commitment` (numbers), `feerate_per_kw`.",
