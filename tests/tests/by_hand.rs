@@ -1,4 +1,4 @@
-//! The README's "Run two nodes by hand", done by bash as it stands there: in a new home, with free ports in the place of those
+//! The README's "Run two nodes by hand", with the watchtower below it, done by bash as it stands there: in a new home, with free ports in the place of those
 //! written down, and nothing else changed. What the nodes say in the end is compared with what must be.
 use std::fs;
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 const SECTION: &str = "## Run two nodes by hand";
 
 /// The ports that the README writes.
-const PORTS: [&str; 5] = ["18443", "9735", "9736", "9745", "9746"];
+const PORTS: [&str; 7] = ["18443", "9735", "9736", "9745", "9746", "9755", "9756"];
 
 /// The fenced lines of the section.
 fn lines(readme: &str) -> String {
@@ -61,7 +61,7 @@ fn every_line_of_the_readme_works() {
     let script = home.path().join("by-hand.sh");
     fs::write(&script, with_free_ports(&lines)).expect("a script");
     // Whatever fails, nothing stays behind: the nodes are asked to stop, Core is this shell's own child.
-    let wrapper = r#"trap 'status=$?; [ $status = 0 ] || { cat ~/two-nodes/*/log; alice stop; bob stop; kill %1; wait; }' EXIT; . "$0""#;
+    let wrapper = r#"trap 'status=$?; [ $status = 0 ] || { cat ~/two-nodes/*/log; alice stop; bob stop; tower stop; kill $!; wait; }' EXIT; . "$0""#;
     let ended = Command::new("bash")
         .args(["-euo", "pipefail", "-c", wrapper])
         .arg(&script)
@@ -100,4 +100,7 @@ fn judge(said: &str, all: &str) {
         let place = rest.windows(2).position(fits).unwrap_or_else(|| panic!("no {wanted:?}:\n{all}"));
         rest = &rest[place + 2..];
     }
+    // The tower's own word, after all else: how much came depends on what Bob had given up by then, and something he had.
+    let boxes = rest.windows(2).find(|two| two[0] == "boxes").and_then(|two| two[1].parse().ok());
+    assert!(boxes.is_some_and(|boxes: u32| boxes > 0), "the tower has {boxes:?} boxes:\n{all}");
 }

@@ -35,10 +35,7 @@ impl Cheat {
         let (_, lie) = cheater.state(channel);
         cheater.start_again("127.0.0.1:0");
         let mut client = cheater.client();
-        wait_until("the connection", || {
-            client.listpeers().expect("it answers").iter().any(|peer| peer.ready)
-                && client.listchannels().expect("it answers").iter().any(|channel| channel.phase == "normal")
-        });
+        wait_until("the channel", || client.listchannels().expect("it answers").iter().any(|one| one.usable));
         pay(&cheater, &victim, 300_000);
         let locator = Locator::of(&lie.compute_txid()).to_string();
         for tower in towers {
@@ -128,6 +125,41 @@ fn two_towers_and_the_victim_race_and_nothing_is_lost() {
     cheat.victim.kill();
     cheat.check();
     cheat.ground.settle(&[&first, &second]);
+}
+
+#[test]
+fn a_tower_without_core_says_so_takes_boxes_and_punishes_once_core_is_back() {
+    let ground = Ground::new();
+    let (there, cookie) = (ground.cookie(), ground.folder("cookie"));
+    // A new tower begins at Core's tip: it has nothing to do before.
+    let mut tower = ground.tower_behind("tower", &cookie);
+    tower.await_line(&["Bitcoin Core does not answer", "waiting for it"]);
+    std::fs::copy(&there, &cookie).expect("Core's cookie");
+    tower.await_line(&["Bitcoin Core answers again"]);
+    tower.await_line(&["the tower runs"]);
+    let (_, address) = tower.place();
+    let mut cheat = Cheat::prepare(ground, &mut [&mut tower]);
+    tower.kill();
+    std::fs::remove_file(&cookie).expect("Core's cookie");
+    // One that has begun takes boxes all the same.
+    pay_back_and_forth(&cheat);
+    let missed = cheat.victim.boxes();
+    tower.start_again(&address);
+    tower.await_line(&["Bitcoin Core does not answer", "waiting for it"]);
+    cheat.victim.await_guarded();
+    assert!(missed > 0 && tower.boxes() > missed, "it keeps {} boxes, {missed} of them new", tower.boxes());
+    assert!(!tower.client().getinfo().expect("it answers").synced, "Core is still away");
+    cheat.publish();
+    std::fs::copy(&there, &cookie).expect("Core's cookie");
+    cheat.ground.await_spend_of(cheat.txid());
+    assert_ne!(cheat.confirm(), 0, "the penalty confirms");
+    cheat.check();
+}
+
+/// A payment each way, after which the victim has more than before.
+fn pay_back_and_forth(cheat: &Cheat) {
+    pay(&cheat.cheater, &cheat.victim, 50_000);
+    pay(&cheat.victim, &cheat.cheater, 10_000);
 }
 
 /// Nothing on a tower's disk names the channel, its parties, its transactions or its amounts.

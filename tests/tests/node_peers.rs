@@ -101,6 +101,23 @@ fn a_stranger_cannot_be_opened_to() {
 }
 
 #[test]
+fn a_channel_says_that_it_is_of_no_use_while_the_peer_is_away() {
+    let mut world = World::new(2);
+    world.open(0, 1, 1_000_000, 300_000);
+    let expect = |world: &mut World, usable: bool| {
+        for n in 0..2 {
+            let channel = &world.channels(n)[0];
+            assert_eq!((channel.phase.as_str(), channel.usable), ("normal", usable));
+        }
+    };
+    expect(&mut world, true);
+    world.disconnect(0, 1);
+    expect(&mut world, false);
+    world.connect(0, 1);
+    expect(&mut world, true);
+}
+
+#[test]
 fn the_same_events_give_the_same_records_and_messages() {
     let run = || {
         let mut world = World::new(3);

@@ -56,14 +56,16 @@ fn what_is_not_acknowledged_is_handed_over_again_also_after_a_restart() {
     let config = world.configs[0].clone();
     let mut restored =
         Node::restore(seed(0), config, birthday(), &world.records[0]).expect("its records are readable");
-    let again = boxes_of(&restored.handle(Event::TowerReady, &env));
-    assert_eq!(again, boxes_of(&world.nodes[0].handle(Event::TowerReady, &env)));
+    let again = boxes_of(&restored.handle(Event::TowerReady { from: None }, &env));
+    assert_eq!(again, boxes_of(&world.nodes[0].handle(Event::TowerReady { from: None }, &env)));
     assert_eq!(again.len(), before);
+    let from = Some((again[2].locator, again[2].part));
+    assert_eq!(boxes_of(&restored.handle(Event::TowerReady { from }, &env)), again[2..]);
     for justice in &again[1..] {
         world.deliver(0, Event::Guarded { locator: justice.locator, part: justice.part });
     }
     assert_eq!(unguarded(&world, 0), 1);
-    assert_eq!(boxes_of(&world.nodes[0].handle(Event::TowerReady, &env)), again[..1]);
+    assert_eq!(boxes_of(&world.nodes[0].handle(Event::TowerReady { from: None }, &env)), again[..1]);
     let stranger = Event::Guarded { locator: Locator([0; 16]), part: 0 };
     assert!(world.nodes[0].handle(stranger, &env).save.records.is_empty());
 }

@@ -83,7 +83,7 @@ impl Cause {
                 }
                 _ => Cause::Other,
             },
-            Event::Wake(_) | Event::TowerReady | Event::Guarded { .. } => Cause::Other,
+            Event::Wake(_) | Event::TowerReady { .. } | Event::Guarded { .. } => Cause::Other,
         }
     }
 }

@@ -386,7 +386,7 @@ impl World {
                 self.handle(node, Event::BlockDisconnected { height: BlockHeight::new(height) })
             }
             Happening::Wake(why) => self.handle(node, Event::Wake(why)),
-            Happening::TowerReady => self.handle(node, Event::TowerReady),
+            Happening::TowerReady => self.handle(node, Event::TowerReady { from: None }),
             Happening::Guarded { locator, part } => self.handle(node, Event::Guarded { locator, part }),
             Happening::Sight { .. } => Ok(()),
         }

@@ -74,7 +74,7 @@ impl Happening {
             | Event::Disconnected { .. }
             | Event::Message { .. }
             | Event::Unconfirmed(_)
-            | Event::TowerReady
+            | Event::TowerReady { .. }
             | Event::Guarded { .. }
             | Event::Wake(_)
             | Event::Command { .. } => None,

@@ -117,6 +117,15 @@ pub enum CoreAuth {
     },
 }
 
+/// What this program runs as: each takes the settings that say something to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// A node.
+    Node,
+    /// A watchtower.
+    Tower,
+}
+
 /// What is logged, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogConfig {
@@ -205,20 +214,29 @@ fn did_you_mean(near: &Option<&'static str>) -> String {
 }
 
 impl Config {
-    /// The settings of this run: its flags, the process's environment, the file in the folder, the defaults.
+    /// The settings of a node: its flags, the process's environment, the file in the folder, the defaults.
     pub fn load(args: &RunArgs) -> Result<Self, ConfigError> {
-        Self::load_from(args, &|name| std::env::var_os(name))
+        Self::load_from(args, Some(Role::Node), &|name| std::env::var_os(name))
+    }
+
+    /// The same for what a node's folder and a tower's have in common, the seed: the file may be that of either.
+    pub fn load_either(args: &RunArgs) -> Result<Self, ConfigError> {
+        Self::load_from(args, None, &|name| std::env::var_os(name))
     }
 
     /// The settings of a tower. Its usual folder is not a node's, so that both can run on one machine.
     pub fn load_tower(args: &TowerArgs) -> Result<Self, ConfigError> {
         let environment: Environment = &|name| std::env::var_os(name);
-        Self::load_from(&args.settings(environment), environment)
+        Self::load_from(&args.settings(environment), Some(Role::Tower), environment)
     }
 
-    /// The same, with the environment given.
-    pub fn load_from(args: &RunArgs, environment: Environment) -> Result<Self, ConfigError> {
-        let values = sources::collect(args, environment)?;
+    /// The same, with the environment given; without a role the settings of both are taken.
+    pub fn load_from(
+        args: &RunArgs,
+        role: Option<Role>,
+        environment: Environment,
+    ) -> Result<Self, ConfigError> {
+        let values = sources::collect(args, role, environment)?;
         let mut draft = settings::Draft::new(environment);
         for (setting, source, values) in &values {
             settings::apply(setting, source, values, &mut draft)?;

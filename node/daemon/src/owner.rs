@@ -68,7 +68,10 @@ pub enum Input {
     /// What a transaction must pay to be mined soon, from now on.
     Feerate(FeeratePerKw),
     /// A tower takes boxes now.
-    TowerReady,
+    TowerReady {
+        /// The first that it may lack; none: all.
+        from: Option<(Locator, u16)>,
+    },
     /// All towers have it on their disks.
     Guarded {
         /// The box's locator.
@@ -103,12 +106,14 @@ pub struct Standing {
     pub feerate: FeeratePerKw,
     /// How often something was made durable since the process started.
     pub commits: u64,
+    /// A tower: the boxes that it keeps. A node: those that not all of its towers have.
+    pub boxes: usize,
 }
 
 impl Standing {
-    /// At the start, with this tip and, until Core's first word, this feerate.
-    pub fn at((height, hash): (BlockHeight, BlockHash), feerate: FeeratePerKw) -> Self {
-        Self { height, hash: Some(hash), synced: false, feerate, commits: 0 }
+    /// At the start, with this tip, these boxes and, until Core's first word, this feerate.
+    pub fn at((height, hash): (BlockHeight, BlockHash), feerate: FeeratePerKw, boxes: usize) -> Self {
+        Self { height, hash: Some(hash), synced: false, feerate, commits: 0, boxes }
     }
 
     /// This block is the tip now; what the store is to remember of it.
@@ -274,7 +279,7 @@ impl Desk {
             Input::CaughtUp => self.standing.synced = true,
             Input::Unconfirmed(tx) => self.handle(Event::Unconfirmed(tx), round),
             Input::Feerate(feerate) => self.standing.feerate = feerate,
-            Input::TowerReady => self.handle(Event::TowerReady, round),
+            Input::TowerReady { from } => self.handle(Event::TowerReady { from }, round),
             Input::Guarded { locator, part } => self.handle(Event::Guarded { locator, part }, round),
             Input::Command { command, reply } => {
                 self.calls += 1;
@@ -330,8 +335,8 @@ impl Desk {
     /// Saves, then acts.
     fn finish(&mut self, round: Round) -> Result<(), StoreError> {
         self.owner.store.commit(&round.save, &round.marks)?;
-        let wrote = !round.save.records.is_empty() || !round.marks.is_empty();
-        self.standing.commits += u64::from(wrote);
+        self.standing.commits = self.owner.store.commits();
+        self.standing.boxes = self.owner.node.unguarded();
         #[cfg(feature = "lab")]
         if let Some(lab) = &mut self.owner.lab {
             lab.tell();

@@ -39,14 +39,18 @@ enum What {
     Run {
         #[command(flatten)]
         args: RunArgs,
-        /// Go on in the background: return once the node runs. It logs to log in its folder, unless --log-file says otherwise
-        #[arg(long)]
-        detach: bool,
+        #[command(flatten)]
+        background: Background,
     },
     /// Run a watchtower: it keeps sealed penalties for nodes, and punishes when one of their peers publishes an old state.
     ///
-    /// Settings as for `run`. Its log says its address, which nodes name with --tower. It holds no money, and can take none.
-    Tower(TowerArgs),
+    /// It holds no money, and can take none. When it runs, one line on stdout says what nodes name with --tower: ID@HOST:PORT.
+    Tower {
+        #[command(flatten)]
+        args: TowerArgs,
+        #[command(flatten)]
+        background: Background,
+    },
     /// Talk to a running node, or to a tower (getinfo, listpeers, stop).
     Cli(Box<cli::CliArgs>),
     /// Show the 24 words of the node's seed. Whoever reads them owns the node's money.
@@ -55,6 +59,13 @@ enum What {
     Restore(RunArgs),
     /// Show the wallet's descriptors, to watch its coins elsewhere. They cannot spend.
     Descriptor(RunArgs),
+}
+
+#[derive(clap::Args)]
+struct Background {
+    /// Go on in the background: return once it runs. It logs to log in its folder, unless --log-file says otherwise
+    #[arg(long)]
+    detach: bool,
 }
 
 /// Why the program ends with an error.
@@ -72,7 +83,7 @@ enum StartError {
     Run(#[from] RunError),
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("the node did not start ({0})")]
+    #[error("it did not start ({0})")]
     Ended(std::process::ExitStatus),
     #[cfg(feature = "lab")]
     #[error(transparent)]
@@ -83,9 +94,8 @@ enum StartError {
 pub fn main() -> ExitCode {
     let Arguments { what } = Arguments::parse();
     let result = match what {
-        What::Run { args, detach: false } => run(&args),
-        What::Run { args, detach: true } => detach::detach(&args),
-        What::Tower(args) => tower(&args),
+        What::Run { args, background } => start(Config::load(&args), &background, run),
+        What::Tower { args, background } => start(Config::load_tower(&args), &background, tower),
         What::Cli(args) => return cli::run(*args),
         What::Words(args) => words(&args),
         What::Restore(args) => restore(&args),
@@ -105,8 +115,20 @@ fn exit(result: Result<(), StartError>) -> ExitCode {
     }
 }
 
-fn run(args: &RunArgs) -> Result<(), StartError> {
-    let config = Config::load(args)?;
+/// Runs it here, or in the background.
+fn start(
+    config: Result<Config, ConfigError>,
+    background: &Background,
+    run: fn(Config) -> Result<(), StartError>,
+) -> Result<(), StartError> {
+    let config = config?;
+    if background.detach {
+        return detach::detach(&config.folder, config.log);
+    }
+    run(config)
+}
+
+fn run(config: Config) -> Result<(), StartError> {
     log::start(&config.log)?;
     let seed = seed(&config)?;
     let settings = settings(config, seed);
@@ -128,8 +150,7 @@ fn seed(config: &Config) -> Result<NodeSeed, SeedError> {
     Ok(seed)
 }
 
-fn tower(args: &TowerArgs) -> Result<(), StartError> {
-    let config = Config::load_tower(args)?;
+fn tower(config: Config) -> Result<(), StartError> {
     log::start(&config.log)?;
     let seed = seed(&config)?;
     let listen =
@@ -176,7 +197,7 @@ fn in_runtime(run: impl Future<Output = Result<(), RunError>>) -> Result<(), Sta
 }
 
 fn words(args: &RunArgs) -> Result<(), StartError> {
-    let config = Config::load(args)?;
+    let config = Config::load_either(args)?;
     let words = SeedFile::words(&config.folder, config.passphrase.as_ref())?;
     let words: Vec<&str> = words.expose().collect();
     writeln!(io::stdout(), "{}", words.join(" "))?;
@@ -184,7 +205,7 @@ fn words(args: &RunArgs) -> Result<(), StartError> {
 }
 
 fn restore(args: &RunArgs) -> Result<(), StartError> {
-    let config = Config::load(args)?;
+    let config = Config::load_either(args)?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     let words = crate::secret::Secret::new(line.trim());
@@ -194,7 +215,7 @@ fn restore(args: &RunArgs) -> Result<(), StartError> {
 }
 
 fn descriptor(args: &RunArgs) -> Result<(), StartError> {
-    let config = Config::load(args)?;
+    let config = Config::load_either(args)?;
     let seed = SeedFile::open(&config.folder, config.passphrase.as_ref())?;
     for descriptor in leyden_core::chain::watch_only_descriptors(&seed) {
         writeln!(io::stdout(), "{descriptor}")?;
@@ -206,7 +227,7 @@ fn descriptor(args: &RunArgs) -> Result<(), StartError> {
 #[cfg(feature = "lab")]
 pub fn lab_main() -> ExitCode {
     let Arguments { what } = Arguments::parse();
-    let What::Run { args, detach: false } = what else {
+    let What::Run { args, background: Background { detach: false } } = what else {
         eprintln!("leyden-node-lab: it only runs, for a harness; all else is done by leyden-node");
         return ExitCode::from(2);
     };

@@ -162,7 +162,7 @@ impl Seen {
             Event::Unconfirmed(tx) => Seen::Unconfirmed(tx.compute_txid()),
             Event::BlockDisconnected { height } => Seen::BlockGone { height: height.get() },
             Event::Wake(_) => Seen::Wake,
-            Event::TowerReady => Seen::TowerReady,
+            Event::TowerReady { .. } => Seen::TowerReady,
             Event::Guarded { locator, part } => Seen::Guarded { locator: *locator, part: *part },
             Event::Command {
                 command: Command::Close { channel, .. } | Command::ForceClose { channel },

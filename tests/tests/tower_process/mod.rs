@@ -1,5 +1,7 @@
 //! The ground for tests with a tower as a process: one Core, stock nodes and towers as they are shipped, each with a folder, a log
 //! that the test reads, and a supervisor, so that nothing outlives the test. A wait ends with an event or a line of a log.
+#![allow(dead_code)] // each test target uses a part of it
+
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{Address, Block, KnownHrp, Transaction, Txid};
 use leyden_core::channel::{Channel, OpenRequest};
@@ -13,7 +15,7 @@ use leyden_harness::chain::core_process::CoreProcess;
 use leyden_harness::provision;
 use leyden_harness::shipped::{find, SUPERVISOR};
 use leyden_node::control::client::{Client, Events};
-use leyden_node::control::StreamItem;
+use leyden_node::control::{Call, StreamItem};
 use leyden_node::seed::SeedFile;
 use leyden_node::store::Store;
 use rustix::process::{kill_process, Pid, Signal};
@@ -27,6 +29,8 @@ use tempfile::TempDir;
 
 /// Nothing here takes longer, also on a machine that has much else to do.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// So that a tower's log names each box.
+const TOWERS_LOG: &[&str] = &["--log-level", "info,leyden_node::tower=debug"];
 /// Between two looks at what tells nothing by itself.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -64,18 +68,46 @@ impl Ground {
 
     /// Starts a tower.
     pub fn tower(&self, name: &str) -> Process {
-        self.start("tower", name, &["--log-level", "info,leyden_node::tower=debug"])
+        self.start("tower", name, TOWERS_LOG)
+    }
+
+    /// Begins to start a tower that finds Core's cookie here: without one, Core is down for it.
+    pub fn tower_behind(&self, name: &str, cookie: &Path) -> Process {
+        let (folder, arguments) = self.arguments("tower", name, cookie, TOWERS_LOG);
+        Process::launch(folder, arguments, "127.0.0.1:0")
+    }
+
+    /// Starts something that is refused: it ends by itself, with a status that says so. The line of it with all these words.
+    pub fn expect_refusal(&self, verb: &str, name: &str, words: &[&str]) {
+        let (folder, arguments) = self.arguments(verb, name, &self.cookie(), &[]);
+        let mut process = Process::launch(folder, arguments, "127.0.0.1:0");
+        process.await_line(words);
+        assert_eq!(process.end().code(), Some(1), "{}", process.lines.join("\n"));
+    }
+
+    /// The cookie of the Core that runs.
+    pub fn cookie(&self) -> PathBuf {
+        self.core.folder().join("regtest/.cookie")
+    }
+
+    /// The folder of this name, for what is to be there before its owner starts.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     fn start(&self, verb: &str, name: &str, more: &[&str]) -> Process {
-        let folder = self.folder.path().join(name);
-        let cookie = self.core.folder().join("regtest/.cookie");
+        let (folder, arguments) = self.arguments(verb, name, &self.cookie(), more);
+        Process::start(folder, arguments, "127.0.0.1:0")
+    }
+
+    fn arguments(&self, verb: &str, name: &str, cookie: &Path, more: &[&str]) -> (PathBuf, Vec<String>) {
+        let folder = self.folder(name);
         let url = format!("http://127.0.0.1:{}", self.core.rpc_port());
         let mut arguments = vec![verb.to_owned(), "--folder".to_owned(), folder.display().to_string()];
         arguments.extend(["--control", "127.0.0.1:0", "--core-url", &url].map(str::to_owned));
         arguments.extend(["--core-cookie-file".to_owned(), cookie.display().to_string()]);
         arguments.extend(more.iter().map(|word| (*word).to_owned()));
-        Process::start(folder, arguments, "127.0.0.1:0")
+        (folder, arguments)
     }
 
     /// Mines what is in the mempool, and empty blocks on top; the hash of the last.
@@ -208,6 +240,12 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 impl Process {
     fn start(folder: PathBuf, arguments: Vec<String>, listen: &str) -> Self {
+        let mut process = Self::launch(folder, arguments, listen);
+        process.await_line(&["runs"]);
+        process
+    }
+
+    fn launch(folder: PathBuf, arguments: Vec<String>, listen: &str) -> Self {
         let mut supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "supervisor"])
             .arg(binary())
@@ -231,9 +269,7 @@ impl Process {
                 }
             }
         });
-        let mut process = Self { folder, arguments, supervisor, pid, log, lines: Vec::new() };
-        process.await_line(&["runs"]);
-        process
+        Self { folder, arguments, supervisor, pid, log, lines: Vec::new() }
     }
 
     /// Waits for a line of its log with all these words in it, from the last one waited for on.
@@ -271,6 +307,25 @@ impl Process {
     pub fn kill(&mut self) {
         kill_process(self.pid, Signal::KILL).expect("it ran");
         self.end();
+    }
+
+    /// SIGSTOP: it does nothing until [`Process::go_on`], and its connections stand.
+    pub fn hang(&self) {
+        kill_process(self.pid, Signal::STOP).expect("it runs");
+    }
+
+    pub fn go_on(&self) {
+        kill_process(self.pid, Signal::CONT).expect("it runs");
+    }
+
+    /// How many boxes a tower keeps, or a node's towers lack.
+    pub fn boxes(&self) -> usize {
+        self.client().getinfo().expect("it answers").boxes
+    }
+
+    /// Waits until all towers of a node have all its boxes.
+    pub fn await_guarded(&self) {
+        self.client().call(&Call::WaitGuarded {}).expect("its towers take them");
     }
 
     /// SIGTERM. How it ended.

@@ -41,7 +41,10 @@ pub enum Event {
         height: BlockHeight,
     },
     /// A connection to the tower stands: what it has not acknowledged comes as [`Action::Guard`] again.
-    TowerReady,
+    TowerReady {
+        /// The first box of those, in order of locators and parts; none: all.
+        from: Option<(Locator, u16)>,
+    },
     /// The tower has a box on its disk (`justice_ack`).
     Guarded {
         /// Its locator.
@@ -267,6 +270,8 @@ pub struct ChannelInfo {
     pub channel_id: ChannelId,
     pub peer: NodeId,
     pub phase: String,
+    /// Whether HTLCs may be offered now: not while the peer is away, nor before `channel_reestablish` went both ways.
+    pub usable: bool,
     pub short_channel_id: Option<ShortChannelId>,
     pub terms: Option<crate::tx::ChannelTerms>,
     pub to_local: Msat,

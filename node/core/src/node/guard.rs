@@ -8,11 +8,17 @@ use crate::ids::ChannelId;
 use crate::tower::{Justice, Locator, Revoked};
 use crate::tx::{Commitment, Side};
 use secp256k1::SecretKey;
+use std::ops::Bound;
 
 /// What the tower has not acknowledged, and whose it is.
 pub(super) type Unguarded = (ChannelId, Vec<u8>);
 
 impl Node {
+    /// How many boxes the tower has not acknowledged.
+    pub fn unguarded(&self) -> usize {
+        self.unguarded.len()
+    }
+
     /// The peer gave up this commitment, with this secret.
     pub(super) fn guard(
         &mut self,
@@ -40,9 +46,10 @@ impl Node {
         }
     }
 
-    /// A connection to the tower stands: it gets what it has not acknowledged.
-    pub(super) fn on_tower_ready(&mut self, draft: &mut Draft) {
-        for ((locator, part), (_, sealed)) in &self.unguarded {
+    /// A connection to the tower stands: it gets what it has not acknowledged, from this box on.
+    pub(super) fn on_tower_ready(&mut self, from: Option<(Locator, u16)>, draft: &mut Draft) {
+        let from = from.map_or(Bound::Unbounded, Bound::Included);
+        for ((locator, part), (_, sealed)) in self.unguarded.range((from, Bound::Unbounded)) {
             let justice = Justice { locator: *locator, part: *part, sealed: sealed.clone() };
             draft.actions.push(Action::Guard { justice });
         }

@@ -23,6 +23,7 @@ impl Node {
                 channel_id: *id,
                 peer: channel.peer(),
                 phase: channel.phase().to_owned(),
+                usable: channel.is_usable(),
                 short_channel_id: channel.short_channel_id(),
                 terms: channel.terms().cloned(),
                 to_local,

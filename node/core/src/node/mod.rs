@@ -179,7 +179,7 @@ impl Node {
             Event::BlockConnected(block) => self.on_block_connected(&block, env, &mut draft),
             Event::Unconfirmed(tx) => self.on_unconfirmed(&tx, env, &mut draft),
             Event::BlockDisconnected { height } => self.on_block_disconnected(height, env, &mut draft),
-            Event::TowerReady => self.on_tower_ready(&mut draft),
+            Event::TowerReady { from } => self.on_tower_ready(from, &mut draft),
             Event::Guarded { locator, part } => self.on_guarded(locator, part, &mut draft),
             Event::Wake(Why::Commit) => self.on_commit_due(env, &mut draft),
             Event::Wake(Why::Peers | Why::Payments) => {}

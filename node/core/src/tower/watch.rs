@@ -92,6 +92,11 @@ impl Tower {
         self.tip
     }
 
+    /// How many boxes it keeps, of all clients.
+    pub fn boxes(&self) -> usize {
+        self.boxes.len()
+    }
+
     /// Keeps a box of a client's; once the batch is durable it may be acknowledged. One that is there already is taken again.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ pub(super) struct Handle {
     pub notices: broadcast::Sender<(u64, Notice)>,
     pub stands: watch::Receiver<Standing>,
     pub taken: Taken,
+    pub has_tower: bool,
     pub stopping: watch::Sender<bool>,
     pub identity: Identity,
 }
@@ -90,6 +91,18 @@ impl Backend for Handle {
                 Some(few) => Ok(taken.more_than(channel, few).await),
                 None => Ok(count),
             }
+        })
+    }
+
+    fn guarded(&self) -> BoxFuture<Result<(), CommandError>> {
+        if !self.has_tower {
+            let text = "this node has no tower: it is started with --tower, or `tower` in leyden.toml";
+            return Box::pin(async { Err(CommandError(text.into())) });
+        }
+        let mut stands = self.stands.clone();
+        Box::pin(async move {
+            let all = stands.wait_for(|standing| standing.boxes == 0).await.map(drop);
+            all.map_err(|_| CommandError("the node is stopping".into()))
         })
     }
 

@@ -8,7 +8,7 @@ mod process;
 #[cfg(feature = "lab")]
 pub use lab::LabEnd;
 pub(crate) use process::{
-    disconnected, join, listen, open, own, wait_for_end, ChainEnd, ChainPlan, Identity, Signals,
+    disconnected, join, listen, open, own, say_where, wait_for_end, ChainEnd, ChainPlan, Identity, Signals,
 };
 
 use crate::chain::{self, Interest, Stop, Taken, Verdict};
@@ -25,7 +25,7 @@ use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Node, NodeConfig, RestoreError};
 use leyden_core::tower::TowerRestoreError;
 use leyden_core::units::{BlockHeight, FeeratePerKw};
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -138,6 +138,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
         notices: notices.clone(),
         stands: stands.clone(),
         taken: taken.clone(),
+        has_tower: !settings.towers.is_empty(),
         stopping,
         identity: Identity { id: begun.id, alias: settings.alias, network: settings.network, listening },
     };
@@ -186,13 +187,6 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     result.map_err(RunError::from)
 }
 
-/// One line for whoever started the node: what a peer needs to connect to it.
-fn say_where(id: &NodeId, listening: Option<SocketAddr>) {
-    let line = listening.map_or_else(|| id.to_string(), |address| format!("{id}@{address}"));
-    // Nobody may be reading.
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
 /// What the folder held.
 struct Begun {
     id: NodeId,
@@ -227,7 +221,8 @@ impl Begun {
     }
 
     fn standing(&self, settings: &Settings) -> Standing {
-        Standing::at(self.tip, settings.fallback_feerate.unwrap_or(FIRST_FEERATE))
+        let feerate = settings.fallback_feerate.unwrap_or(FIRST_FEERATE);
+        Standing::at(self.tip, feerate, self.node.unguarded())
     }
 }
 

@@ -11,7 +11,7 @@ use bitcoin::{BlockHash, Network};
 use leyden_core::ids::NodeId;
 use leyden_core::node::CommandError;
 use leyden_core::units::{BlockHeight, FeeratePerKw};
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc as threads;
@@ -116,6 +116,13 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, RunError>
     TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })
 }
 
+/// One line for whoever started it: what a peer, or a client, needs to connect to it.
+pub(crate) fn say_where(id: &NodeId, listening: Option<SocketAddr>) {
+    let line = listening.map_or_else(|| id.to_string(), |address| format!("{id}@{address}"));
+    // Nobody may be reading.
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 /// The thread that owns everything; the receiver hears when it ends by itself.
 pub(crate) type Owning = (JoinHandle<Result<(), StoreError>>, oneshot::Receiver<()>);
 
@@ -207,6 +214,7 @@ impl Identity {
             peers: peers.collect(),
             listening: self.listening.iter().map(ToString::to_string).collect(),
             commits: standing.commits,
+            boxes: standing.boxes,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

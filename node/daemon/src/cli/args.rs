@@ -175,6 +175,8 @@ pub enum Verb {
         #[arg(value_name = "CHANNEL", value_parser = units::channel_id)]
         channel: ChannelId,
     },
+    /// Wait until the node's watchtowers have what punishes each state that a peer has revoked
+    WaitGuarded,
     /// How many transactions of a channel the chain has taken since the node started
     Published {
         /// The channel's id
@@ -320,6 +322,7 @@ impl Verb {
             Self::Events { from, count: _ } => Call::Events { from, limit: u32::MAX },
             Self::WaitBlock { height } => Call::WaitBlock { height },
             Self::WaitChannel { channel: _ } => Call::ListChannels {},
+            Self::WaitGuarded => Call::WaitGuarded {},
             Self::Published { channel, more_than } => Call::Published { channel, more_than },
             Self::Stop { no_wait: _ } => Call::Stop {},
             Self::Help { method, markdown: _ } => Call::Help { method },

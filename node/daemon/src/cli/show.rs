@@ -30,6 +30,7 @@ pub(super) fn result(call: &Call, result: &Value) -> Result<String, Wrong> {
         | Call::SetChannelFee { .. }
         | Call::LearnChannel { .. }
         | Call::WaitBlock { .. }
+        | Call::WaitGuarded {}
         | Call::Stop {} => Ok(String::new()),
         Call::Published { .. } => field::<u64>(fields(result)?, "count").map(|count| format!("{count}\n")),
     }
@@ -51,6 +52,7 @@ fn info(info: Info) -> String {
         ("feerate", &format!("{} sat/vB", per_vbyte(info.feerate))),
         ("peers", &format!("{connected} connected of {}", info.peers.len())),
         ("listening", &listening),
+        ("boxes", &info.boxes),
         ("version", &clean(&info.version)),
     ])
 }

@@ -1,7 +1,7 @@
 //! The table of all settings: name, help, what is allowed, and where in [`Config`] it goes. A new setting is a new row.
 
 use super::sources::Environment;
-use super::{Config, ConfigError, CoreAuth, CoreConfig, LogConfig, LogFormat, Source};
+use super::{Config, ConfigError, CoreAuth, CoreConfig, LogConfig, LogFormat, Role, Source};
 use crate::secret::Secret;
 use bitcoin::Network;
 use leyden_core::node::NodeConfig;
@@ -58,6 +58,14 @@ impl Setting {
     /// Whether it says anything to a tower.
     pub fn is_for_tower(&self) -> bool {
         matches!(self.heading, GENERAL | CHAIN | LOGGING | TOWER) || matches!(self.name, "listen" | "control")
+    }
+
+    /// Whose setting it is alone, where that is somebody else than the one who asks.
+    pub fn is_only_for_another(&self, role: Option<Role>) -> Option<Role> {
+        match role? {
+            Role::Node => (!self.is_for_node()).then_some(Role::Tower),
+            Role::Tower => (!self.is_for_tower()).then_some(Role::Node),
+        }
     }
 
     pub fn refuse(&self, source: &Source, value: &str) -> ConfigError {

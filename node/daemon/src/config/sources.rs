@@ -2,7 +2,7 @@
 //! means is the table's business.
 
 use super::settings::{Setting, Take, SETTINGS};
-use super::{ConfigError, FILE};
+use super::{ConfigError, Role, FILE};
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
@@ -58,11 +58,17 @@ Each setting can also stand in leyden.toml in the node's folder, without its das
 A flag wins over the environment, that over the file, that over the default. What is not allowed is refused at the start.
 Secrets are no flags, since every user of a machine sees those: LEYDEN_PASSPHRASE (or --passphrase-file) locks the seed,
 LEYDEN_CORE_PASSWORD goes with --core-user.
+A variable that only a tower knows is ignored here, since one shell may start both; in leyden.toml such a setting is refused.
 
 A node beside a Core of its own, for nobody else:
   leyden-node run --core-cookie-file ~/.bitcoin/regtest/.cookie
 A second one on the same machine, with the first as its peer:
   leyden-node run --folder ~/.leyden2 --listen none --control 127.0.0.1:9737 --connect <node id>@127.0.0.1:9735";
+
+/// The same below a tower's.
+const AFTER_TOWER_HELP: &str = "\
+Each setting can also stand in leyden.toml in the tower's folder, or in the environment, as for `run`.
+A variable that only a node knows is ignored here, since one shell may start both; in leyden.toml such a setting is refused.";
 
 /// The flags of a tower: the settings that say something to one.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -86,7 +92,7 @@ impl TowerArgs {
 
 impl clap::Args for TowerArgs {
     fn augment_args(command: Command) -> Command {
-        augment(command, Setting::is_for_tower)
+        augment(command.after_help(AFTER_TOWER_HELP), Setting::is_for_tower)
             .mut_arg("folder", |arg| arg.help("Where the tower keeps its things [default: ~/.leyden-tower] [env: LEYDEN_FOLDER]"))
             .mut_arg("listen", |arg| arg.help("Where clients can connect; port 0 lets the system choose [default: 127.0.0.1:9735] [env: LEYDEN_LISTEN]"))
     }
@@ -168,8 +174,13 @@ fn help(setting: &Setting) -> String {
 /// A setting, its source, its values.
 pub(super) type Found = (&'static Setting, Source, Vec<String>);
 
-/// What was set, each by the source that wins. The folder comes first: the file of settings lies in it.
-pub(super) fn collect(args: &RunArgs, environment: Environment) -> Result<Vec<Found>, ConfigError> {
+/// What was set, each by the source that wins. The folder comes first: the file of settings lies in it. A file belongs to one
+/// role, and must not set what only another knows; the environment may be shared by both.
+pub(super) fn collect(
+    args: &RunArgs,
+    role: Option<Role>,
+    environment: Environment,
+) -> Result<Vec<Found>, ConfigError> {
     let mut found = Vec::new();
     let (folder, rest) = SETTINGS.split_first().expect("there are settings");
     let nearest = |setting: &'static Setting| match from_flag(setting, args) {
@@ -181,8 +192,8 @@ pub(super) fn collect(args: &RunArgs, environment: Environment) -> Result<Vec<Fo
         Some((_, _, values)) => PathBuf::from(values.concat()),
         None => super::settings::default_folder(environment).ok_or(NO_HOME)?,
     };
-    let mut file = from_file(&path.join(FILE))?;
-    for setting in rest {
+    let mut file = from_file(&path.join(FILE), role)?;
+    for setting in rest.iter().filter(|setting| setting.is_only_for_another(role).is_none()) {
         let in_file = file.remove(setting.name);
         found.extend(nearest(setting)?.or(in_file));
     }
@@ -214,7 +225,7 @@ fn from_environment(
 }
 
 /// The file's settings; none without a file.
-fn from_file(path: &Path) -> Result<BTreeMap<&'static str, Found>, ConfigError> {
+fn from_file(path: &Path, role: Option<Role>) -> Result<BTreeMap<&'static str, Found>, ConfigError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
@@ -236,7 +247,11 @@ fn from_file(path: &Path) -> Result<BTreeMap<&'static str, Found>, ConfigError> 
             let near = near.filter(|name| distance(name, key) <= 2);
             return Err(ConfigError::Unknown { path: path.to_owned(), key: key.clone(), near });
         };
-        if let Some(why) = setting.not_in_file {
+        let others = setting.is_only_for_another(role).map(|other| match other {
+            Role::Node => "it is a node's, and this is a tower's file",
+            Role::Tower => "it is a tower's, and this is a node's file",
+        });
+        if let Some(why) = setting.not_in_file.or(others) {
             return Err(ConfigError::Misplaced { name: setting.name, source_of_it: source, why });
         }
         let values = match (&setting.take, value) {

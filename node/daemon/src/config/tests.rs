@@ -126,6 +126,39 @@ fn an_unknown_key_is_refused_with_its_neighbour() {
 }
 
 #[test]
+fn a_file_with_a_setting_of_the_other_program_is_refused() {
+    for setting in SETTINGS.iter().filter(|setting| setting.not_in_file.is_none()) {
+        // Whose it is counts before what it says.
+        let refused = |role| {
+            let loaded = Try::default().file(&format!("{} = \"\"", setting.name)).load_as(role);
+            loaded.is_err_and(|error| error.to_string().contains("cannot stand in"))
+        };
+        assert_eq!(refused(Some(Role::Node)), !setting.is_for_node(), "{}", setting.name);
+        assert_eq!(refused(Some(Role::Tower)), !setting.is_for_tower(), "{}", setting.name);
+        assert!(!refused(None), "the words of a seed are shown whoever owns it: {}", setting.name);
+    }
+    let refused =
+        |text, role| Try::default().file(text).load_as(Some(role)).expect_err("not for it").to_string();
+    let towers = refused("max-attempts = 3", Role::Tower);
+    assert!(towers.starts_with("setting `max-attempts` cannot stand in /"), "{towers}");
+    assert!(towers.ends_with("/leyden.toml: it is a node's, and this is a tower's file"), "{towers}");
+    let nodes = refused("tower-max-boxes = 3", Role::Node);
+    assert!(nodes.ends_with("/leyden.toml: it is a tower's, and this is a node's file"), "{nodes}");
+}
+
+#[test]
+fn variables_of_the_other_program_are_ignored() {
+    let shared = || Try::default().variable("LEYDEN_TOWER_MAX_BOXES", "many").variable("LEYDEN_ALIAS", "a");
+    let node = shared().load_as(Some(Role::Node)).expect("the tower's is not read");
+    assert_eq!((node.alias.as_str(), node.tower), ("a", TowerConfig::default()));
+    assert!(shared().load_as(Some(Role::Tower)).is_err(), "it is read by whom it is for");
+    let shared = || Try::default().variable("LEYDEN_TOWER", "nowhere").variable("LEYDEN_ALIAS", "a");
+    let tower = shared().load_as(Some(Role::Tower)).expect("the node's is not read");
+    assert_eq!((tower.alias.as_str(), tower.towers.len()), ("a", 0));
+    assert!(shared().load_as(Some(Role::Node)).is_err(), "it is read by whom it is for");
+}
+
+#[test]
 fn secrets_come_by_file_or_environment_and_are_never_shown() {
     let environment = Try::default()
         .variable("LEYDEN_PASSPHRASE", "hunter2")
@@ -296,12 +329,16 @@ impl Try {
         self
     }
 
-    fn load(mut self) -> Result<Config, ConfigError> {
+    fn load(self) -> Result<Config, ConfigError> {
+        self.load_as(Some(Role::Node))
+    }
+
+    fn load_as(mut self, role: Option<Role>) -> Result<Config, ConfigError> {
         let folder = tempfile::tempdir().expect("a folder");
         if let Some(text) = &self.file {
             fs::write(folder.path().join(FILE), text).expect("a file");
             self.flags = self.flags.with("folder", folder.path().to_str().expect("text"));
         }
-        Config::load_from(&self.flags, &|name| self.variables.get(name).map(OsString::from))
+        Config::load_from(&self.flags, role, &|name| self.variables.get(name).map(OsString::from))
     }
 }

@@ -31,6 +31,9 @@ pub trait Backend: Send + Sync + 'static {
     /// How many of a channel's transactions the chain's source has taken since the node started; with a number, once it is more.
     fn published(&self, channel: ChannelId, more_than: Option<u64>) -> BoxFuture<Result<u64, CommandError>>;
 
+    /// Done when each of the node's towers has what punishes every state that was revoked by now.
+    fn guarded(&self) -> BoxFuture<Result<(), CommandError>>;
+
     /// All notices from now on, numbered from 1 in the order of the node's turns. Numbers begin anew with each process.
     fn notices(&self) -> broadcast::Receiver<(u64, Notice)>;
 

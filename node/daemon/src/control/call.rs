@@ -127,6 +127,7 @@ calls! {
     GetBalances "getbalances" {}
     Events "events" { from: Option<u64> => "from", limit: u32 => "limit" or EVENTS_MAX }
     WaitBlock "waitblock" { height: BlockHeight => "height" }
+    WaitGuarded "waitguarded" {}
     Published "published" { channel: ChannelId => "channel_id", more_than: Option<u64> => "more_than" }
     Stop "stop" {}
     Help "help" { method: Option<String> => "method" }

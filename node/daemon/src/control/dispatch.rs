@@ -46,6 +46,7 @@ impl Ports {
             Call::WaitBlock { height } => {
                 self.backend.at_height(height).await.map(|()| json!({})).map_err(refused)
             }
+            Call::WaitGuarded {} => self.backend.guarded().await.map(|()| json!({})).map_err(refused),
             Call::Published { channel, more_than } => {
                 let count = self.backend.published(channel, more_than).await;
                 count.map(|count| json!({ "count": count })).map_err(refused)

@@ -76,6 +76,8 @@ pub struct Info {
     pub listening: Vec<String>,
     /// How often it has made something durable since it started; each time is one fsync.
     pub commits: u64,
+    /// Of a tower the boxes that it keeps, of a node those that not all of its towers have.
+    pub boxes: usize,
     /// The program's version.
     pub version: String,
 }

@@ -25,6 +25,7 @@ object!(Info {
     peers => "peers",
     listening => "listening",
     commits => "commits",
+    boxes => "boxes",
     version => "version",
 });
 
@@ -34,6 +35,7 @@ object!(ChannelInfo {
     channel_id => "channel_id",
     peer => "peer",
     phase => "phase",
+    usable => "usable",
     short_channel_id => "short_channel_id",
     terms => "terms",
     to_local => "to_local_msat",

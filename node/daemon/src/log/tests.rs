@@ -120,7 +120,7 @@ fn config(folder: &Path) -> Config {
         "LEYDEN_CORE_PASSWORD" => Some("hunter2".into()),
         _ => None,
     };
-    Config::load_from(&args, &environment).expect("allowed")
+    Config::load_from(&args, Some(crate::config::Role::Node), &environment).expect("allowed")
 }
 
 fn hex(bytes: &[u8]) -> String {

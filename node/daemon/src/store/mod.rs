@@ -66,6 +66,7 @@ pub struct Database<B> {
     connection: Connection,
     path: PathBuf,
     failed: bool,
+    commits: u64,
     _lock: FolderLock,
     _takes: PhantomData<fn(B)>,
 }
@@ -170,7 +171,7 @@ impl<B: Kept> Database<B> {
         let blocks = blocks(&connection, &path)?;
         let birthday = birthday(&connection, &path)?;
         set_running(&connection, true).map_err(wrong)?;
-        let store = Self { connection, path, failed: false, _lock: lock, _takes: PhantomData };
+        let store = Self { connection, path, failed: false, commits: 0, _lock: lock, _takes: PhantomData };
         Ok(Opened { store, records, birthday, blocks })
     }
 
@@ -185,7 +186,13 @@ impl<B: Kept> Database<B> {
         }
         let written = write(&mut self.connection, batch, chain);
         self.failed = written.is_err();
+        self.commits += u64::from(written.is_ok());
         written.map_err(|error| StoreError::of(&self.path, error))
+    }
+
+    /// How many commits had something in them since it was opened.
+    pub fn commits(&self) -> u64 {
+        self.commits
     }
 }
 

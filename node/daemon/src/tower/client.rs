@@ -1,6 +1,9 @@
 //! A node's end of its towers: a connection with each, apart from those with peers; boxes go out a few at a time, and a box that all
 //! towers have is told to the owner. It keeps nothing that matters: what is lost here is given again by the node when a
 //! connection stands.
+#[cfg(test)]
+mod tests;
+
 use crate::net::{Book, ConnectionId, Dialer, Peers};
 use crate::owner::{Input, INBOX};
 use leyden_core::ids::NodeId;
@@ -10,10 +13,9 @@ use leyden_core::tower::{tagged_hash, Justice, Locator};
 use secp256k1::SecretKey;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{timeout_at, Instant};
 
 /// So many boxes wait between the owner and the connections, and for each tower; what is more is given again later.
@@ -32,14 +34,33 @@ type Name = (Locator, u16);
 #[derive(Clone)]
 pub struct Guard {
     boxes: mpsc::Sender<Justice>,
-    spilt: Arc<AtomicBool>,
+    spilt: Spilt,
+}
+
+/// The first of the boxes that found no room.
+#[derive(Clone, Default)]
+struct Spilt(Arc<Mutex<Option<Name>>>);
+
+impl Spilt {
+    fn note(&self, name: Name) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *first = least(*first, Some(name));
+    }
+
+    fn take(&self) -> Option<Name> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+fn least(one: Option<Name>, other: Option<Name>) -> Option<Name> {
+    one.into_iter().chain(other).min()
 }
 
 impl Guard {
     /// Hands over a box. Without a connection it is lost; the node gives it again.
     pub fn give(&self, justice: Justice) {
-        if self.boxes.try_send(justice).is_err() {
-            self.spilt.store(true, Ordering::Relaxed);
+        if let Err(TrySendError::Full(justice)) = self.boxes.try_send(justice) {
+            self.spilt.note((justice.locator, justice.part));
         }
     }
 }
@@ -50,7 +71,8 @@ pub struct Client {
     owner: mpsc::Sender<Input>,
     inbox: mpsc::Receiver<Input>,
     boxes: mpsc::Receiver<Justice>,
-    spilt: Arc<AtomicBool>,
+    spilt: Spilt,
+    patience: Duration,
     /// Boxes that some towers have, and which.
     kept: BTreeMap<Name, BTreeSet<NodeId>>,
 }
@@ -70,11 +92,13 @@ struct Link {
     sent: BTreeSet<Name>,
     /// The last moment at which the tower said something that was waited for.
     heard: Instant,
-    /// Not all boxes found room.
-    spilt: bool,
-    /// It kept something since it was last asked to.
+    /// The first of those that found no room.
+    spilt: Option<Name>,
+    /// It kept, or refused, something since the node was last asked for more.
     kept: bool,
     refused: bool,
+    /// That it refuses was said.
+    told: bool,
 }
 
 enum News {
@@ -92,8 +116,17 @@ impl Client {
         towers: Vec<(NodeId, String)>,
         owner: mpsc::Sender<Input>,
     ) -> io::Result<Guard> {
+        Self::start_with(secret, towers, owner, PATIENCE)
+    }
+
+    fn start_with(
+        secret: &SecretKey,
+        towers: Vec<(NodeId, String)>,
+        owner: mpsc::Sender<Input>,
+        patience: Duration,
+    ) -> io::Result<Guard> {
         let (sender, boxes) = mpsc::channel(MOST_WAITING);
-        let spilt = Arc::new(AtomicBool::new(false));
+        let spilt = Spilt::default();
         let guard = Guard { boxes: sender, spilt: spilt.clone() };
         let (news, inbox) = mpsc::channel(INBOX);
         let mut posts = BTreeMap::new();
@@ -103,7 +136,7 @@ impl Client {
             posts.insert(tower, Post { peers, link: None });
         }
         if !posts.is_empty() {
-            let client = Self { towers: posts, owner, inbox, boxes, spilt, kept: BTreeMap::new() };
+            let client = Self { towers: posts, owner, inbox, boxes, spilt, patience, kept: BTreeMap::new() };
             tokio::spawn(client.run());
         }
         Ok(guard)
@@ -131,7 +164,7 @@ impl Client {
     /// What comes next; towers that are silent for too long are cut off meanwhile. None once the owner is gone.
     async fn next(&mut self) -> Option<News> {
         loop {
-            let deadline = self.towers.values().filter_map(Post::deadline).min();
+            let deadline = self.towers.values().filter_map(|post| post.deadline(self.patience)).min();
             let news = async {
                 tokio::select! {
                     input = self.inbox.recv() => input.map(News::Input),
@@ -149,7 +182,7 @@ impl Client {
     fn cut_off_the_silent(&mut self) {
         let now = Instant::now();
         for (tower, post) in &mut self.towers {
-            if post.deadline().is_some_and(|deadline| deadline <= now) {
+            if post.deadline(self.patience).is_some_and(|deadline| deadline <= now) {
                 tracing::warn!(%tower, "the tower does not answer: it is dialled anew");
                 post.peers.cut_off(tower);
                 post.link = None;
@@ -196,7 +229,7 @@ impl Client {
             Heard::Ready => {
                 tracing::info!(%tower, "the tower takes boxes");
                 link.heard = Instant::now();
-                vec![Input::TowerReady]
+                vec![Input::TowerReady { from: None }]
             }
             Heard::Answer(answer) => {
                 peers.send(tower, connection, vec![answer.encode()]);
@@ -233,8 +266,11 @@ impl Client {
         if verdict == Verdict::Kept {
             link.kept = true;
             self.note(name, *tower);
-        } else if !std::mem::replace(&mut link.refused, true) {
-            tracing::warn!(%tower, ?verdict, "the tower does not take what it is given; it is asked again at the next connection");
+        } else {
+            link.refused = true;
+            if !std::mem::replace(&mut link.told, true) {
+                tracing::warn!(%tower, ?verdict, "the tower does not take what it is given; it is asked again at the next connection");
+            }
         }
         self.pump(tower);
         let all = self.kept.get(&name).is_some_and(|towers| towers.len() == self.towers.len());
@@ -262,7 +298,7 @@ impl Client {
             if link.waiting.len() < MOST_WAITING {
                 link.waiting.push_back(justice.clone());
             } else {
-                link.spilt = true;
+                link.spilt = least(link.spilt, Some((justice.locator, justice.part)));
             }
             self.pump(&tower);
         }
@@ -282,31 +318,32 @@ impl Client {
         }
     }
 
-    /// Boxes were lost for want of room, and there is room now: the node gives them again. Not to a tower that takes none.
+    /// Boxes found no room, and there is room now: the node gives them again, from the first of them on, so that each time it comes
+    /// further, whatever else is still on record there for another tower. Not to a tower that only refuses.
     fn ask_again(&mut self) -> Option<Input> {
         if !self.boxes.is_empty() {
             return None;
         }
-        let spilt = self.spilt.swap(false, Ordering::Relaxed);
-        let links = self.towers.values_mut().filter_map(|post| post.link.as_mut());
-        let mut asks = false;
-        for link in links {
-            link.spilt |= spilt;
-            if link.spilt && link.kept && link.sent.is_empty() && link.waiting.is_empty() {
-                (link.spilt, link.kept) = (false, false);
-                asks = true;
+        let spilt = self.spilt.take();
+        let mut from = None;
+        for link in self.towers.values_mut().filter_map(|post| post.link.as_mut()) {
+            link.spilt = least(link.spilt, spilt);
+            let has_room = link.sent.is_empty() && link.waiting.is_empty();
+            if has_room && link.spilt.is_some() && (link.kept || !link.refused) {
+                from = least(from, link.spilt.take());
+                (link.kept, link.refused) = (false, false);
             }
         }
-        asks.then_some(Input::TowerReady)
+        from.map(|from| Input::TowerReady { from: Some(from) })
     }
 }
 
 impl Post {
     /// Until when the tower must say something.
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self, patience: Duration) -> Option<Instant> {
         let link = self.link.as_ref()?;
         let is_waited_for = !link.peer.is_ready() || !link.sent.is_empty();
-        is_waited_for.then(|| link.heard + PATIENCE)
+        is_waited_for.then(|| link.heard + patience)
     }
 }
 
@@ -318,9 +355,10 @@ impl Link {
             waiting: VecDeque::new(),
             sent: BTreeSet::new(),
             heard: Instant::now(),
-            spilt: false,
+            spilt: None,
             kept: false,
             refused: false,
+            told: false,
         }
     }
 }

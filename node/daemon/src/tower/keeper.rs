@@ -125,7 +125,7 @@ impl Desk {
             }
             Input::Stop => self.stopping = true,
             // Of a node's, not of a tower's.
-            Input::TowerReady | Input::Guarded { .. } | Input::Command { .. } => {}
+            Input::TowerReady { .. } | Input::Guarded { .. } | Input::Command { .. } => {}
             #[cfg(feature = "lab")]
             Input::Lab(_) => {}
         }
@@ -189,6 +189,8 @@ impl Desk {
     /// Saves, then acknowledges and broadcasts.
     fn finish(&mut self, round: Round) -> Result<(), StoreError> {
         self.keeper.store.commit(&round.save, &round.marks)?;
+        self.standing.commits = self.keeper.store.commits();
+        self.standing.boxes = self.keeper.tower.boxes();
         self.keeper.standing.send_if_modified(|old| std::mem::replace(old, self.standing) != self.standing);
         for (client, connection, said) in round.said {
             match said {

@@ -1,7 +1,8 @@
 //! A whole tower, put together and run until it is told to stop: the folder, the chain, the keeper's thread, the listener for clients,
 //! the control port, which answers `getinfo` and `stop`. What belongs to one of them is in its own file.
 use crate::app::{
-    disconnected, join, listen, open, own, wait_for_end, ChainEnd, ChainPlan, Identity, RunError, Signals,
+    disconnected, join, listen, open, own, say_where, wait_for_end, ChainEnd, ChainPlan, Identity, RunError,
+    Signals,
 };
 use crate::chain::{Interest, Stop};
 use crate::config::CoreConfig;
@@ -61,7 +62,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     tracing::info!(%id, height = %tip.0, %network, records = opened.records.len(), "the tower starts");
 
     let (inbox, inputs) = mpsc::channel(INBOX);
-    let (standing, stands) = watch::channel(Standing::at(tip, settings.fallback_feerate));
+    let (standing, stands) = watch::channel(Standing::at(tip, settings.fallback_feerate, tower.boxes()));
     let peers = Peers::new(settings.seed.node_secret(), inbox.clone());
     let listener = listen(settings.listen).await?;
     let listening = listener.local_addr()?;
@@ -84,6 +85,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let (keeping, ended) = own("keeper", move || keeper.run(inputs))?;
     tokio::spawn(peers.clone().listen(listener));
     tracing::info!(address = format!("{id}@{listening}"), control = %server.address(), "the tower runs");
+    say_where(&id, Some(listening));
     wait_for_end("tower", &mut signals, &mut stopped, ended).await;
     let _ = inbox.send(Input::Stop).await;
     let result = join(keeping).await;
@@ -131,6 +133,10 @@ impl Backend for Handle {
     }
 
     fn published(&self, _: ChannelId, _: Option<u64>) -> BoxFuture<Result<u64, CommandError>> {
+        Box::pin(async { Err(no_node()) })
+    }
+
+    fn guarded(&self) -> BoxFuture<Result<(), CommandError>> {
         Box::pin(async { Err(no_node()) })
     }
 

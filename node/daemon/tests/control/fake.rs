@@ -122,6 +122,10 @@ impl Backend for Fake {
         })
     }
 
+    fn guarded(&self) -> BoxFuture<Result<(), CommandError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn published(&self, _: ChannelId, more_than: Option<u64>) -> BoxFuture<Result<u64, CommandError>> {
         Box::pin(async move { Ok(more_than.map_or(0, |few| few + 1)) })
     }
@@ -274,6 +278,7 @@ fn info() -> Info {
         ],
         listening: vec!["0.0.0.0:9735".to_owned(), "[::]:9735".to_owned()],
         commits: 3,
+        boxes: 4,
         version: "0.1.0".to_owned(),
     }
 }

@@ -130,6 +130,7 @@ fn young_channel() -> ChannelInfo {
         channel_id: channel(1),
         peer: node(2),
         phase: "opening".to_owned(),
+        usable: false,
         short_channel_id: None,
         terms: None,
         to_local: Msat::ZERO,
@@ -158,6 +159,7 @@ pub fn grown_channel() -> ChannelInfo {
         channel_id: channel(2),
         peer: node(3),
         phase: "normal".to_owned(),
+        usable: true,
         short_channel_id: ShortChannelId::new(103, 1, 65535),
         terms: Some(ChannelTerms {
             channel_type: ChannelType::AnchorsZeroFeeHtlc,

@@ -34,7 +34,8 @@ pub const METHODS: &[Method] = &[
         parameters: &[],
         result: "`node_id`, `alias`, `network`, `height`, `block_hash`, `synced` (whether that is its source's tip), \
                  `feerate_per_kw`, `peers` (see `listpeers`), `listening` (host:port of each), `commits` (fsyncs \
-                 since its start), `version`.",
+                 since its start), `boxes` (of a watchtower those that it keeps; of a node those that not all of its towers have), \
+                 `version`.",
         errors: NEVER,
         example: "{}",
     },
@@ -199,7 +200,8 @@ pub const METHODS: &[Method] = &[
         name: "listchannels",
         about: "All channels that the node has not forgotten.",
         parameters: &[],
-        result: "`channels`: of each `channel_id`, `peer`, `phase`, `short_channel_id` or null, `terms` (null before they stand: \
+        result: "`channels`: of each `channel_id`, `peer`, `phase`, `usable` (whether payments can go over it now), \
+                 `short_channel_id` or null, `terms` (null before they stand: \
                  `channel_type`, `funding` with `txid` and `vout`, `funding_amount_sat`, `opener`, and of `local` and `remote` the \
                  `basepoints`, `dust_limit_sat`, `to_self_delay`), `to_local_msat`, `to_remote_msat`, `pending_htlcs`, \
                  `local_commitment`, `remote_commitment` (numbers), `feerate_per_kw`.",
@@ -241,6 +243,14 @@ pub const METHODS: &[Method] = &[
         result: "an empty object.",
         errors: STOPPING,
         example: r#"{"height": 1}"#,
+    },
+    Method {
+        name: "waitguarded",
+        about: "Answers when every watchtower of the node has on its disk what punishes each state that a peer has revoked.",
+        parameters: &[],
+        result: "an empty object.",
+        errors: "when the node has no tower, or is stopping.",
+        example: "{}",
     },
     Method {
         name: "published",
