@@ -10,6 +10,7 @@ mod handshake;
 mod onion;
 mod opening;
 mod payments;
+#[path = "../proposal/mod.rs"]
 mod proposal;
 mod reestablish;
 mod row;
