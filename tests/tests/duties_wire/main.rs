@@ -6,6 +6,7 @@ mod bad_opens;
 mod closing;
 mod connection;
 mod forwarding;
+mod funding;
 mod handshake;
 mod onion;
 mod opening;
@@ -26,6 +27,7 @@ fn main() {
         handshake::TESTS,
         connection::TESTS,
         opening::TESTS,
+        funding::TESTS,
         payments::TESTS,
         forwarding::TESTS,
         onion::TESTS,

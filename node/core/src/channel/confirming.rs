@@ -15,6 +15,7 @@ use super::{
 use crate::tx::Side;
 use crate::units::{BlockHeight, CommitmentNumber, Msat};
 use crate::wire::{ChannelReady, Message};
+use bitcoin::constants::COINBASE_MATURITY;
 use secp256k1::PublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -204,7 +205,7 @@ pub enum Mined {
 
 impl Funded {
     /// Looks for the funding in a block: the named output must pay exactly the amount to exactly the script (BOLT 2,
-    /// `channel_ready`).
+    /// `channel_ready`). What a block's own reward pays is not ready before it can be spent.
     pub fn confirm(
         &mut self,
         height: BlockHeight,
@@ -220,6 +221,10 @@ impl Funded {
             return Ok(Mined::Wrong);
         }
         self.place = Some(Place { height, index: confirmed.index });
+        if confirmed.tx.is_coinbase() {
+            // Until then neither side could close alone (bolts #1338).
+            self.minimum_depth = self.minimum_depth.max(COINBASE_MATURITY);
+        }
         out.save = true;
         Ok(Mined::Right)
     }
