@@ -10,11 +10,13 @@ mod funding;
 mod handshake;
 mod onion;
 mod opening;
+mod payload;
 mod payments;
 #[path = "../proposal/mod.rs"]
 mod proposal;
 mod reestablish;
 mod row;
+mod same_hash;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -31,6 +33,8 @@ fn main() {
         payments::TESTS,
         forwarding::TESTS,
         onion::TESTS,
+        payload::TESTS,
+        same_hash::TESTS,
         closing::TESTS,
         reestablish::TESTS,
     ];
