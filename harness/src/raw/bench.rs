@@ -6,7 +6,7 @@ use crate::chain::core_rpc::CoreChain;
 use crate::chain::{Chain, ChainError, Miner};
 use bitcoin::{Amount, Block, OutPoint, Transaction, TxOut};
 use leyden_core::channel::OpenRequest;
-use leyden_core::ids::{ChannelId, PaymentHash};
+use leyden_core::ids::{ChannelId, NodeId, PaymentHash};
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{ChannelInfo, Command, NewBlock, NodeConfig, Notice, Reply};
 use leyden_core::tx::ChannelType;
@@ -277,7 +277,8 @@ impl Counterpart {
     }
 }
 
-fn request(peer: leyden_core::ids::NodeId, sat: u64, push: u64) -> OpenRequest {
+/// What a proposal of the bench asks for.
+pub fn request(peer: NodeId, sat: u64, push: u64) -> OpenRequest {
     OpenRequest {
         peer,
         funding_amount: Sat::new(sat),

@@ -15,7 +15,7 @@ mod peer;
 mod process;
 mod socket;
 
-pub use bench::Bench;
+pub use bench::{request, Bench};
 pub use counterpart::{Bend, Bent, Counterpart};
 pub use end::End;
 pub use peer::{RawPeer, Reaction};
