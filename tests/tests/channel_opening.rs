@@ -190,6 +190,29 @@ fn an_acceptor_forgets_a_funding_that_never_confirms_and_an_opener_does_not() {
 }
 
 #[test]
+fn an_acceptor_forgets_a_channel_that_was_shut_down_and_whose_funding_never_confirms() {
+    for signed in [false, true] {
+        let b = ChannelConfig { forget_unconfirmed_after: 10, ..ChannelConfig::default() };
+        let mut pair = Pair::funded(Setup { b, ..Setup::default() });
+        pair.command(A, Command::Close { script: None, feerate: None }).unwrap();
+        pair.deliver(B);
+        if signed {
+            pair.drain();
+        }
+        assert_eq!(pair.channel(B).phase(), if signed { "on chain" } else { "shutting down" });
+        pair.mine_empty(10);
+        assert!(!pair.channel(B).is_done());
+        pair.mine_empty(1);
+        let told = Effect::Abandoned {
+            why: "the funding was not confirmed within 10 blocks".to_owned(),
+            told_destination: true,
+        };
+        assert_eq!(pair.effects(B).last(), Some(&told), "signed: {signed}");
+        assert!(pair.channel(B).is_done() && !pair.channel(A).is_done());
+    }
+}
+
+#[test]
 fn a_lost_link_before_the_funding_is_signed_ends_the_opening() {
     for delivered in 0..3 {
         let mut pair = Pair::strangers(Setup::default());

@@ -1,12 +1,13 @@
 //! The funding as the chain shows it (BOLT 2, `channel_ready`, N14): a stranger signs over any output that it likes, and real blocks
 //! hold what it made of it.
-use super::proposal::{funding_created, proposal};
+use super::proposal::{funding_created, keys, proposal, terms};
 use super::{due, Outcome, Test};
 use bitcoin::{Amount, OutPoint, ScriptBuf, TxOut};
 use leyden_core::ids::ChannelId;
 use leyden_core::keys::NodeSeed;
-use leyden_core::tx::funding_output;
-use leyden_core::wire::{AcceptChannel, Message, OpenChannel};
+use leyden_core::tx::{funding_output, ClosingSpec, ClosingTransaction};
+use leyden_core::units::{Msat, Sat};
+use leyden_core::wire::{AcceptChannel, ClosingSigned, Message, OpenChannel, Shutdown};
 use leyden_harness::chain::miner::{build, miner_script, seal};
 use leyden_harness::chain::Chain;
 use leyden_harness::raw::{Bench, RawPeer};
@@ -14,6 +15,7 @@ use libtest_mimic::Failed;
 
 pub const TESTS: &[Test] = &[
     ("n14_a_funding_that_pays_something_else_is_never_ready", something_else),
+    ("n14_a_channel_that_is_shut_down_and_funded_wrongly_is_forgotten", shut_down),
     ("n14_a_funding_in_a_coinbase_waits_until_it_can_be_spent", coinbase),
 ];
 
@@ -110,6 +112,58 @@ fn something_else() -> Outcome {
     due(ready(&reaction.messages) == [right], || format!("{reaction:?}"))?;
     let kept: Vec<ChannelId> = bench.channels()?.into_iter().map(|channel| channel.channel_id).collect();
     due(kept == [right], || format!("the node keeps {kept:?}"))
+}
+
+impl Begun {
+    /// `shutdown` both ways; and where the closing is `signed`, a `closing_signed` as well.
+    fn shut_down(&self, peer: &mut RawPeer, funding: OutPoint, signed: bool) -> Outcome {
+        let channel_id = ChannelId::from_funding(funding);
+        let script = ScriptBuf::from_bytes([&[0, 20][..], &[7; 20]].concat());
+        let shutdown = Shutdown { channel_id, scriptpubkey: script.clone(), unknown: Vec::new() };
+        peer.send(&Message::Shutdown(shutdown));
+        let answer = peer.reaction()?.messages;
+        let [Message::Shutdown(nodes)] = &answer[..] else { return Err(format!("{answer:?}").into()) };
+        if !signed {
+            return Ok(());
+        }
+        let terms = terms(&self.open, &self.accept, funding);
+        let fee_satoshis = Sat::new(1_000);
+        let spec = ClosingSpec {
+            to_local: self.open.funding_satoshis.to_msat(),
+            to_remote: Msat::ZERO,
+            local_script: script,
+            remote_script: nodes.scriptpubkey.clone(),
+            fee: fee_satoshis,
+            dust_limit: Sat::new(354),
+        };
+        let signature = ClosingTransaction::build(&terms, &spec)?.sign(&terms, &keys());
+        let closing =
+            ClosingSigned { channel_id, fee_satoshis, signature, fee_range: None, unknown: Vec::new() };
+        peer.send(&Message::ClosingSigned(closing));
+        let answer = peer.reaction()?.messages;
+        due(matches!(&answer[..], [Message::ClosingSigned(_)]), || format!("{answer:?}"))
+    }
+}
+
+/// A peer may close a channel before it is funded. Where it then funds something else, that is no reason to keep the channel: it would
+/// count for ever against what may be opening at once.
+fn shut_down() -> Outcome {
+    let (mut bench, mut peer) = meet()?;
+    for (number, signed) in [(1, false), (2, true)] {
+        let begun = Begun::propose(&mut peer, number)?;
+        let short = TxOut { value: Amount::from_sat(999_999), ..begun.output() };
+        let funding = OutPoint { txid: bench.pay(vec![short])?.compute_txid(), vout: 0 };
+        begun.sign(&mut peer, funding)?;
+        begun.shut_down(&mut peer, funding, signed)?;
+        due(bench.channels()?.len() == 1, || "there is no channel".into())?;
+        bench.mine(1)?;
+        let told = peer.reaction()?.errors();
+        let right = matches!(&told[..], [text] if text.contains("agreed amount"));
+        due(right, || format!("signed: {signed}: {told:?}"))?;
+        let kept = bench.channels()?;
+        due(kept.is_empty(), || format!("signed: {signed}: the node keeps {kept:?}"))?;
+    }
+    Ok(())
 }
 
 /// A miner opens a channel with what a block earns. For a hundred blocks nobody could close it alone.

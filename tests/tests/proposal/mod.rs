@@ -45,8 +45,8 @@ pub fn proposal(temporary_channel_id: ChannelId) -> OpenChannel {
     }
 }
 
-/// `funding_created` over any output at all, rightly signed: the opener need not own what it names, and it need not exist.
-pub fn funding_created(open: &OpenChannel, accept: &AcceptChannel, funding: OutPoint) -> Message {
+/// The channel as the peer sees it.
+pub fn terms(open: &OpenChannel, accept: &AcceptChannel, funding: OutPoint) -> ChannelTerms {
     let party = |keys: &OpeningKeys, dust_limit, to_self_delay| PartyTerms {
         basepoints: Basepoints {
             funding_pubkey: keys.funding_pubkey,
@@ -58,14 +58,19 @@ pub fn funding_created(open: &OpenChannel, accept: &AcceptChannel, funding: OutP
         dust_limit,
         to_self_delay,
     };
-    let terms = ChannelTerms {
+    ChannelTerms {
         channel_type: ChannelType::StaticRemotekey,
         funding,
         funding_amount: open.funding_satoshis,
         opener: Side::Local,
         local: party(&open.keys, open.dust_limit_satoshis, accept.to_self_delay),
         remote: party(&accept.keys, accept.dust_limit_satoshis, open.to_self_delay),
-    };
+    }
+}
+
+/// `funding_created` over any output at all, rightly signed: the opener need not own what it names, and it need not exist.
+pub fn funding_created(open: &OpenChannel, accept: &AcceptChannel, funding: OutPoint) -> Message {
+    let terms = terms(open, accept, funding);
     let spec = CommitmentSpec {
         feerate: open.feerate_per_kw,
         to_holder: open.push_msat,

@@ -313,6 +313,8 @@ pub enum Effect {
     Abandoned {
         /// Why, for people.
         why: String,
+        /// Whether the peer was told where our money would go.
+        told_destination: bool,
     },
 }
 
