@@ -175,6 +175,8 @@ pub struct Received {
     pub cltv_expiry: CltvExpiry,
     /// The onion as received.
     pub onion: OnionBytes,
+    /// Whether a `path_key` came beside it.
+    pub in_blinded_route: bool,
 }
 
 /// How the peer refused an HTLC.
