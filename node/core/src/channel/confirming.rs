@@ -240,6 +240,7 @@ impl Funded {
             return Some(why);
         }
         if self.place.is_some() || self.terms.opener == Side::Local {
+            *since = None;
             return None;
         }
         out.save |= since.is_none();
