@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub const TESTS: &[Test] = &[
     ("n70_an_onion_that_cannot_be_read_is_refused_as_malformed", malformed),
-    ("n74_an_htlc_of_a_blinded_route_is_refused_as_malformed", blinded),
     ("n71_a_forward_that_pays_or_waits_too_little_is_refused", forwards),
     ("n72_n73_every_wrong_detail_gets_the_same_answer", details),
+    ("n74_an_htlc_of_a_blinded_route_is_refused_as_malformed", blinded),
 ];
 
 /// The node's name for its channel with this peer.
