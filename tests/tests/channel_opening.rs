@@ -3,7 +3,7 @@ mod bad_opens;
 mod pair;
 
 use bad_opens::BAD_OPENS;
-use bitcoin::OutPoint;
+use bitcoin::{OutPoint, Transaction, TxOut};
 use leyden_core::channel::*;
 use leyden_core::ids::ChannelId;
 use leyden_core::keys::Basepoints;
@@ -190,6 +190,29 @@ fn an_acceptor_forgets_a_funding_that_never_confirms_and_an_opener_does_not() {
 }
 
 #[test]
+fn an_acceptor_forgets_a_channel_that_was_shut_down_and_whose_funding_never_confirms() {
+    for signed in [false, true] {
+        let b = ChannelConfig { forget_unconfirmed_after: 10, ..ChannelConfig::default() };
+        let mut pair = Pair::funded(Setup { b, ..Setup::default() });
+        pair.command(A, Command::Close { script: None, feerate: None }).unwrap();
+        pair.deliver(B);
+        if signed {
+            pair.drain();
+        }
+        assert_eq!(pair.channel(B).phase(), if signed { "on chain" } else { "shutting down" });
+        pair.mine_empty(10);
+        assert!(!pair.channel(B).is_done());
+        pair.mine_empty(1);
+        let told = Effect::Abandoned {
+            why: "the funding was not confirmed within 10 blocks".to_owned(),
+            told_destination: true,
+        };
+        assert_eq!(pair.effects(B).last(), Some(&told), "signed: {signed}");
+        assert!(pair.channel(B).is_done() && !pair.channel(A).is_done());
+    }
+}
+
+#[test]
 fn a_lost_link_before_the_funding_is_signed_ends_the_opening() {
     for delivered in 0..3 {
         let mut pair = Pair::strangers(Setup::default());
@@ -249,17 +272,18 @@ fn accept(pair: &Pair, open: &OpenChannel) -> Result<Step, Violation> {
     Channel::accept(peer, open, &pair.b.config, keys, 3, destination(2), &pair.env)
 }
 
-#[test]
-fn n14_a_funding_that_the_chain_shows_to_be_too_small_is_no_channel() {
+/// A pair whose opener signed for the first output of this transaction, whatever it pays.
+fn funded_by(make: impl FnOnce(TxOut) -> Transaction) -> (Pair, Transaction) {
     let mut pair = Pair::strangers(Setup::default());
     pair.propose().unwrap();
     pair.deliver(B);
     pair.deliver(A);
     pair.b.inbox.clear();
     let (open, accept) = (pair.last(A, open_of), pair.last(B, accept_of));
-    let output = funding_output(&open.keys.funding_pubkey, &accept.keys.funding_pubkey, Sat::new(999_999));
-    let short = funding_tx(output.script_pubkey, Sat::new(999_999));
-    let terms = terms_of(&open, &accept, OutPoint { txid: short.compute_txid(), vout: 0 });
+    let output =
+        funding_output(&open.keys.funding_pubkey, &accept.keys.funding_pubkey, open.funding_satoshis);
+    let tx = make(output);
+    let terms = terms_of(&open, &accept, OutPoint { txid: tx.compute_txid(), vout: 0 });
     let (half, number) = (Msat::new(500_000_000), CommitmentNumber::ZERO);
     let spec = CommitmentSpec {
         feerate: open.feerate_per_kw,
@@ -276,11 +300,35 @@ fn n14_a_funding_that_the_chain_shows_to_be_too_small_is_no_channel() {
         signature: commitment.sign(&terms, &pair.a.seed.channel_keys(7)),
     };
     pair.receive(B, Message::FundingCreated(created));
-    assert!(pair.channel(B).is_funded(), "the lie cannot be seen before the chain shows it");
+    assert!(pair.channel(B).is_funded(), "what it pays cannot be seen before the chain shows it");
+    (pair, tx)
+}
+
+#[test]
+fn n14_a_funding_that_the_chain_shows_to_be_too_small_is_no_channel() {
+    let (mut pair, short) = funded_by(|output| funding_tx(output.script_pubkey, Sat::new(999_999)));
     pair.mine(vec![short]);
     assert!(pair.error_of(B).unwrap().contains("does not pay the agreed amount"));
     assert!(pair.channel(B).is_done());
     assert!(pair.broadcasts(B).is_empty());
+}
+
+#[test]
+fn n14_a_funding_in_a_coinbase_is_ready_when_it_can_be_spent_even_after_a_reorganisation() {
+    let (mut pair, coinbase) = funded_by(|output| {
+        let mut tx = funding_tx(output.script_pubkey, output.value.into());
+        tx.input[0].previous_output = OutPoint::null();
+        tx
+    });
+    let is_ready =
+        |pair: &Pair| pair.b.sent.iter().any(|message| matches!(message, Message::ChannelReady(_)));
+    pair.mine(vec![coinbase.clone()]);
+    pair.unmine();
+    pair.mine(vec![coinbase]);
+    pair.mine_empty(98);
+    assert!(!is_ready(&pair), "99 deep");
+    pair.mine_empty(1);
+    assert!(is_ready(&pair), "100 deep");
 }
 
 fn accept_of(message: &Message) -> Option<AcceptChannel> {

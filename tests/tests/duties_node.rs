@@ -1,21 +1,17 @@
 //! Duties of a whole node towards a peer that means ill: every message comes as bytes, what it may touch is only what it has
 //! with this node.
 mod node_world;
+mod proposal;
 
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
 use leyden_core::chain::wallet_scripts;
 use leyden_core::ids::ChannelId;
-use leyden_core::keys::{Basepoints, ChannelKeys, NodeSeed};
 use leyden_core::node::{Action, Command, Event, Node, Notice, RecordKey, Reply, Turn};
-use leyden_core::tx::{
-    ChannelTerms, ChannelType, Commitment, CommitmentKeys, CommitmentSpec, PartyTerms, Side,
-};
-use leyden_core::units::{CommitmentNumber, FeeratePerKw, Msat, Sat};
-use leyden_core::wire::{
-    AcceptChannel, ErrorMessage, Features, FundingCreated, Message, OpenChannel, OpeningKeys, UpdateFee,
-};
+use leyden_core::units::{CommitmentNumber, FeeratePerKw};
+use leyden_core::wire::{ErrorMessage, FundingCreated, Message, UpdateFee};
 use node_world::{birthday, seed, World};
+use proposal::{funding_created, keys, proposal};
 
 const ALL_CHANNELS: ChannelId = ChannelId([0; 32]);
 
@@ -33,94 +29,16 @@ fn said(turn: &Turn) -> Vec<Message> {
     turn.actions.iter().filter_map(sent).collect()
 }
 
-fn keys(of: &ChannelKeys) -> OpeningKeys {
-    let points = of.basepoints();
-    OpeningKeys {
-        funding_pubkey: points.funding_pubkey,
-        revocation_basepoint: points.revocation,
-        payment_basepoint: points.payment,
-        delayed_payment_basepoint: points.delayed_payment,
-        htlc_basepoint: points.htlc,
-        first_per_commitment_point: of.per_commitment_point(CommitmentNumber::ZERO),
-    }
-}
-
-/// A proposal without fault.
-fn proposal(temporary_channel_id: ChannelId, of: &ChannelKeys) -> OpenChannel {
-    OpenChannel {
-        chain_hash: bitcoin::constants::ChainHash::REGTEST.to_bytes(),
-        temporary_channel_id,
-        funding_satoshis: Sat::new(1_000_000),
-        push_msat: Msat::ZERO,
-        dust_limit_satoshis: Sat::new(354),
-        max_htlc_value_in_flight_msat: Msat::new(1_000_000_000),
-        channel_reserve_satoshis: Sat::new(10_000),
-        htlc_minimum_msat: Msat::new(1),
-        feerate_per_kw: FeeratePerKw::new(1000),
-        to_self_delay: 144,
-        max_accepted_htlcs: 483,
-        keys: keys(of),
-        channel_flags: 0,
-        upfront_shutdown_script: None,
-        channel_type: Some(Features::of(ChannelType::StaticRemotekey.feature_bits())),
-        unknown: Vec::new(),
-    }
-}
-
-/// `funding_created` over any output at all, rightly signed: the opener need not own what it names.
-fn funding_created(
-    open: &OpenChannel,
-    accept: &AcceptChannel,
-    of: &ChannelKeys,
-    funding: OutPoint,
-) -> Message {
-    let party = |keys: &OpeningKeys, dust_limit, to_self_delay| PartyTerms {
-        basepoints: Basepoints {
-            funding_pubkey: keys.funding_pubkey,
-            revocation: keys.revocation_basepoint,
-            payment: keys.payment_basepoint,
-            delayed_payment: keys.delayed_payment_basepoint,
-            htlc: keys.htlc_basepoint,
-        },
-        dust_limit,
-        to_self_delay,
-    };
-    let terms = ChannelTerms {
-        channel_type: ChannelType::StaticRemotekey,
-        funding,
-        funding_amount: open.funding_satoshis,
-        opener: Side::Local,
-        local: party(&open.keys, open.dust_limit_satoshis, accept.to_self_delay),
-        remote: party(&accept.keys, accept.dust_limit_satoshis, open.to_self_delay),
-    };
-    let spec = CommitmentSpec {
-        feerate: open.feerate_per_kw,
-        to_holder: Msat::ZERO,
-        to_counterparty: open.funding_satoshis.to_msat(),
-        htlcs: Vec::new(),
-    };
-    let point = accept.keys.first_per_commitment_point;
-    let derived = CommitmentKeys::derive(&terms, Side::Remote, point);
-    let commitment = Commitment::build(&terms, Side::Remote, CommitmentNumber::ZERO, derived, &spec);
-    Message::FundingCreated(FundingCreated {
-        temporary_channel_id: open.temporary_channel_id,
-        funding_txid: funding.txid,
-        funding_output_index: funding.vout as u16,
-        signature: commitment.sign(&terms, of),
-    })
-}
-
 /// A peer's channel up to `funding_created` over this output: what the node answers to it.
 fn open_over(world: &mut World, n: usize, from: usize, temporary: ChannelId, funding: OutPoint) -> Turn {
-    let of = NodeSeed::new([77; 32]).channel_keys(0);
-    let open = proposal(temporary, &of);
+    let open = proposal(temporary);
     let turn = hear(world, n, from, &Message::OpenChannel(Box::new(open.clone())));
     let accept = said(&turn).into_iter().find_map(|message| match message {
         Message::AcceptChannel(accept) => Some(accept),
         _ => None,
     });
     let accept = accept.unwrap_or_else(|| panic!("not accepted: {:?}", said(&turn)));
-    hear(world, n, from, &funding_created(&open, &accept, &of, funding))
+    hear(world, n, from, &funding_created(&open, &accept, funding))
 }
 
 #[test]
@@ -153,7 +71,7 @@ fn n36_a_secret_that_is_no_key_fails_its_channel_and_no_other() {
     let (channel, _) = world.open(0, 1, 1_000_000, 400_000);
     world.open(0, 2, 1_000_000, 400_000);
     let revoke_and_ack = |from: usize, world: &mut World| {
-        let point = NodeSeed::new([77; 32]).channel_keys(0).per_commitment_point(CommitmentNumber::ZERO);
+        let point = keys().per_commitment_point(CommitmentNumber::ZERO);
         let bytes = [&133u16.to_be_bytes()[..], &channel.0, &[0; 32], &point.serialize()].concat();
         let (env, peer) = (world.env, world.id(from));
         world.nodes[0].handle(Event::Message { peer, bytes }, &env)
@@ -178,7 +96,7 @@ fn n13_an_outpoint_named_twice_over_one_live_channel_does_not_fail_that_channel(
     let mut world = World::new(2);
     let (channel, _) = world.open(0, 1, 1_000_000, 400_000);
     let before = world.channels(0);
-    let of = NodeSeed::new([77; 32]).channel_keys(0);
+    let of = keys();
     let funding = before[0].terms.as_ref().unwrap().funding;
     let signature = secp256k1::SECP256K1.sign_ecdsa(&secp256k1::Message::from_digest([1; 32]), &of.funding);
     let created = FundingCreated {
@@ -194,9 +112,8 @@ fn n13_an_outpoint_named_twice_over_one_live_channel_does_not_fail_that_channel(
 
 #[test]
 fn n05_the_all_zero_id_is_never_answered_with_an_error_that_would_fail_every_channel() {
-    let of = NodeSeed::new([77; 32]).channel_keys(0);
     let fee = UpdateFee { channel_id: ALL_CHANNELS, feerate_per_kw: FeeratePerKw::new(1000) };
-    let open = Message::OpenChannel(Box::new(proposal(ALL_CHANNELS, &of)));
+    let open = Message::OpenChannel(Box::new(proposal(ALL_CHANNELS)));
     for message in [Message::UpdateFee(fee), open] {
         let mut world = World::new(2);
         world.open(0, 1, 1_000_000, 400_000);
@@ -213,8 +130,7 @@ fn n05_the_all_zero_id_is_never_answered_with_an_error_that_would_fail_every_cha
 fn n05_a_temporary_id_in_use_with_the_peer_is_refused_without_an_error_for_its_channel() {
     let mut world = World::new(2);
     let (channel, _) = world.open(0, 1, 1_000_000, 400_000);
-    let of = NodeSeed::new([77; 32]).channel_keys(0);
-    let turn = hear(&mut world, 0, 1, &Message::OpenChannel(Box::new(proposal(channel, &of))));
+    let turn = hear(&mut world, 0, 1, &Message::OpenChannel(Box::new(proposal(channel))));
     assert!(matches!(&said(&turn)[..], [Message::Warning(_)]), "{:?}", said(&turn));
     assert_eq!(world.channels(0)[0].phase, "normal");
 }
@@ -249,10 +165,9 @@ fn n13_an_acceptors_error_under_the_temporary_id_ends_an_opening_that_has_its_la
 fn openings_that_come_to_nothing_use_up_no_addresses() {
     let mut world = World::new(2);
     let known = wallet_scripts(&seed(0), 8);
-    let of = NodeSeed::new([77; 32]).channel_keys(0);
     for n in 1..=30 {
         let id = ChannelId([n; 32]);
-        let mut open = proposal(id, &of);
+        let mut open = proposal(id);
         if n % 2 == 0 {
             open.feerate_per_kw = FeeratePerKw::ZERO;
         }

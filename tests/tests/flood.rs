@@ -1,6 +1,5 @@
 //! I15: strangers flood a stock node in every way that costs them nothing, while one of its peers cheats on the chain. The node takes in
 //! each block, punishes, lets a peer with a channel back in and pays with it, and its memory and descriptors stay below fixed bounds.
-#[path = "duties_wire/proposal.rs"]
 mod proposal;
 
 use bitcoin::hashes::{sha256, Hash};

@@ -4,9 +4,9 @@ use super::{Counterpart, RawError, StockNode, PATIENCE};
 use crate::chain::core_process::PeerPort;
 use crate::chain::core_rpc::CoreChain;
 use crate::chain::{Chain, ChainError, Miner};
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
+use bitcoin::{Amount, Block, OutPoint, Transaction, TxOut};
 use leyden_core::channel::OpenRequest;
-use leyden_core::ids::{ChannelId, PaymentHash};
+use leyden_core::ids::{ChannelId, NodeId, PaymentHash};
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{ChannelInfo, Command, NewBlock, NodeConfig, Notice, Reply};
 use leyden_core::tx::ChannelType;
@@ -66,7 +66,9 @@ impl Bench {
                 scripts.push(script);
             }
         }
-        bench.fund(scripts)?;
+        let coins = scripts.into_iter().map(|script_pubkey| TxOut { value: COINS, script_pubkey });
+        bench.pay(coins.collect())?;
+        bench.mine(1)?;
         for peer in &mut bench.peers {
             peer.connect(bench.node.listen)?;
         }
@@ -74,10 +76,12 @@ impl Bench {
         Ok(bench)
     }
 
-    fn fund(&mut self, scripts: Vec<ScriptBuf>) -> Result<(), RawError> {
-        let outputs = scripts.into_iter().map(|script_pubkey| TxOut { value: COINS, script_pubkey });
-        self.miner.fund(&mut self.chain, outputs.collect())?;
-        self.mine(1)
+    /// A transaction of the miner's in the mempool that pays these outputs, in this order.
+    ///
+    /// # Errors
+    /// Core refuses it.
+    pub fn pay(&mut self, outputs: Vec<TxOut>) -> Result<Transaction, RawError> {
+        Ok(self.miner.fund(&mut self.chain, outputs)?)
     }
 
     /// Kills the node and starts it again with an old folder, as somebody does who restores a copy. The counterparts are not connected.
@@ -120,16 +124,29 @@ impl Bench {
         for _ in 0..blocks {
             self.chain.look_again();
             let block = self.miner.mine(&mut self.chain)?;
-            let tip = self.chain.tip();
-            let block = Arc::new(NewBlock { height: BlockHeight::new(tip.height), hash: tip.hash, block });
-            self.peers.iter_mut().for_each(|peer| peer.see(&block));
-            self.until("word of the new block", |bench| {
-                let info = bench.client.getinfo()?;
-                Ok((info.block_hash == tip.hash).then_some(()))
-            })?;
-            self.settle()?;
+            self.show(block)?;
         }
         Ok(())
+    }
+
+    /// Puts a block that the test made on the tip; everybody takes it in.
+    ///
+    /// # Errors
+    /// Core refuses it, or the node does not follow.
+    pub fn connect(&mut self, block: Block) -> Result<(), RawError> {
+        self.chain.connect(&block)?;
+        self.show(block)
+    }
+
+    fn show(&mut self, block: Block) -> Result<(), RawError> {
+        let tip = self.chain.tip();
+        let block = Arc::new(NewBlock { height: BlockHeight::new(tip.height), hash: tip.hash, block });
+        self.peers.iter_mut().for_each(|peer| peer.see(&block));
+        self.until("word of the new block", |bench| {
+            let info = bench.client.getinfo()?;
+            Ok((info.block_hash == tip.hash).then_some(()))
+        })?;
+        self.settle()
     }
 
     /// Asks again and again until there is an answer. Each question is an exchange with another process, which is all the waiting.
@@ -260,7 +277,8 @@ impl Counterpart {
     }
 }
 
-fn request(peer: leyden_core::ids::NodeId, sat: u64, push: u64) -> OpenRequest {
+/// What a proposal of the bench asks for.
+pub fn request(peer: NodeId, sat: u64, push: u64) -> OpenRequest {
     OpenRequest {
         peer,
         funding_amount: Sat::new(sat),

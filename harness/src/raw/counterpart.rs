@@ -1,6 +1,6 @@
 //! The peer's brain: a whole node as a value, which makes correct messages and understands the answers. What it wants to send goes
 //! through the test's bend first. It sees the chain that the bench shows it, and does nothing of its own accord.
-use super::{RawError, RawPeer, Reaction};
+use super::{End, RawError, RawPeer, Reaction};
 use bitcoin::{BlockHash, Transaction};
 use leyden_core::channel::Env;
 use leyden_core::ids::{ChannelId, NodeId};
@@ -113,6 +113,16 @@ impl Counterpart {
     /// There is none.
     pub fn raw(&mut self) -> &mut RawPeer {
         self.raw.as_mut().unwrap_or_else(|| panic!("the counterpart is not connected"))
+    }
+
+    /// Hands its connection and its end of this channel to the test. The counterpart is not told: it says nothing more.
+    ///
+    /// # Panics
+    /// It has no connection, or no such channel.
+    pub fn hand_over(&mut self, channel: ChannelId) -> End {
+        let raw = self.raw.take().unwrap_or_else(|| panic!("the counterpart is not connected"));
+        let end = self.node.channel(channel).unwrap_or_else(|| panic!("no channel {channel}"));
+        End::new(raw, end.clone(), self.env)
     }
 
     /// From now on every message goes through this, until it bends one.

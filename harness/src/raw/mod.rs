@@ -1,6 +1,6 @@
 //! A peer that sends any bytes, and a stock node to send them to: a real `leyden-node` process on a Bitcoin Core of its own, spoken
-//! to over TCP and BOLT 8. A [`Counterpart`] has a whole node in it that makes correct messages, of which a test bends one. Nothing
-//! here judges what the node does, and nothing of it is used by scenarios.
+//! to over TCP and BOLT 8. A [`Counterpart`] has a whole node in it that makes correct messages, of which a test bends one; or the test
+//! takes one [`End`] of its channel into its own hands. Nothing here judges what the node does, and nothing of it is used by scenarios.
 //!
 //! ```text
 //!   test ─► Bench ─┬─ Core, miner
@@ -10,12 +10,14 @@
 
 mod bench;
 mod counterpart;
+mod end;
 mod peer;
 mod process;
 mod socket;
 
-pub use bench::Bench;
+pub use bench::{request, Bench};
 pub use counterpart::{Bend, Bent, Counterpart};
+pub use end::End;
 pub use peer::{RawPeer, Reaction};
 pub use process::{StockNode, Usage};
 pub use socket::Socket;

@@ -7,7 +7,7 @@ use leyden_core::wire::{Features, OpenChannel};
 pub type Break = fn(&mut OpenChannel);
 
 /// What the refusal speaks of, and what is refused.
-pub const BAD_OPENS: [(&str, Break); 20] = [
+pub const BAD_OPENS: [(&str, Break); 22] = [
     ("chain_hash", |open| open.chain_hash = [0; 32]),
     ("push_msat", |open| open.push_msat = Msat::new(1_000_000_001)),
     ("max_accepted_htlcs 484", |open| open.max_accepted_htlcs = 484),
@@ -31,6 +31,9 @@ pub const BAD_OPENS: [(&str, Break); 20] = [
     ("below the smallest channel", |open| open.funding_satoshis = Sat::new(9_999)),
     ("channel_type is missing", |open| open.channel_type = None),
     ("not one that this node supports", |open| open.channel_type = Some(Features::of(&[22]))),
+    // With anchors, and a name that stands for the real one (N15), or without waiting for the chain.
+    ("not one that this node supports", |open| open.channel_type = Some(Features::of(&[12, 22, 46]))),
+    ("not one that this node supports", |open| open.channel_type = Some(Features::of(&[12, 22, 50]))),
     ("to_self_delay", |open| open.to_self_delay = 2017),
     ("feerate_per_kw 252", |open| open.feerate_per_kw = FeeratePerKw::new(252)),
     ("feerate_per_kw 50001", |open| open.feerate_per_kw = FeeratePerKw::new(50_001)),

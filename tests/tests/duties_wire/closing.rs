@@ -4,7 +4,9 @@ use super::row::{judge, meet, one, two_channels, Due, Row, BENT, WITNESS};
 use super::{due, Outcome, Test};
 use bitcoin::ScriptBuf;
 use leyden_core::ids::{ChannelId, PaymentHash};
+use leyden_core::keys::NodeSeed;
 use leyden_core::node::Command;
+use leyden_core::tx::{ClosingSpec, ClosingTransaction};
 use leyden_core::units::{CltvExpiry, FeeratePerKw, Msat, Sat};
 use leyden_core::wire::{ClosingSigned, FeeRange, Message, Shutdown, UpdateAddHtlc};
 use leyden_harness::raw::{Bench, Bent};
@@ -12,6 +14,7 @@ use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
     ("n20_a_fee_outside_of_the_overlap_fails_the_channel", outside_of_the_overlap),
+    ("n20_an_output_below_what_is_relayed_fails_the_channel", dust_output),
     ("n21_a_shutdown_is_answered_and_no_offer_may_follow_it", add_after_shutdown),
     ("n21_a_shutdown_to_a_strange_script_is_warned_about", strange_script),
 ];
@@ -72,6 +75,57 @@ fn outside_of_the_overlap() -> Outcome {
     bench.peers[BENT].command(Command::Close { channel, feerate })?;
     let reaction = meet(&mut bench)?;
     judge(&mut bench, channel, &reaction, Due::Failed("outside of"))
+}
+
+/// The node has 200 sat, which no output of its script may hold (294 are relayed): whoever signs has to leave them to the miners. A peer
+/// that signs for them as an output has signed what would never be mined; and one that gives all it has for the fee leaves no output.
+fn dust_output() -> Outcome {
+    for (dust_limit, fee, wrong) in
+        [(354, 1_000, None), (0, 1_000, Some("signature")), (354, 999_800, Some("dust"))]
+    {
+        let mut bench = Bench::start(2, &[])?;
+        bench.propose(BENT, 1_000_000, 200)?;
+        bench.propose(WITNESS, 1_000_000, 400_000)?;
+        let channel = bench.confirm()?[BENT].ok_or("the channel is not ready")?;
+        let peer = &mut bench.peers[BENT];
+        let own = peer.channels().into_iter().find(|info| info.channel_id == channel);
+        let own = own.ok_or("the peer does not know the channel")?;
+        let shutdown = Shutdown { channel_id: channel, scriptpubkey: script(), unknown: Vec::new() };
+        peer.raw().send(&Message::Shutdown(shutdown));
+        let answer = peer.listen()?.messages;
+        let [Message::Shutdown(nodes)] = &answer[..] else { return Err(format!("{answer:?}").into()) };
+        let (terms, fee) = (own.terms.ok_or("a channel without terms")?, Sat::new(fee));
+        let spec = ClosingSpec {
+            to_local: own.to_local,
+            to_remote: own.to_remote,
+            local_script: script(),
+            remote_script: nodes.scriptpubkey.clone(),
+            fee,
+            dust_limit: Sat::new(dust_limit),
+        };
+        let keys = NodeSeed::new([1; 32]).channel_keys(0);
+        let closing = ClosingTransaction::build(&terms, &spec);
+        let signature = closing.map_or_else(|_| foreign(), |closing| closing.sign(&terms, &keys));
+        let signed = ClosingSigned {
+            channel_id: channel,
+            fee_satoshis: fee,
+            signature,
+            fee_range: None,
+            unknown: Vec::new(),
+        };
+        peer.raw().send(&Message::ClosingSigned(signed));
+        let reaction = peer.listen()?;
+        if let Some(text) = wrong {
+            judge(&mut bench, channel, &reaction, Due::Failed(text))?;
+        } else {
+            let taken = |message: &Message| matches!(message, Message::ClosingSigned(answer) if answer.fee_satoshis == fee);
+            due(matches!(&reaction.messages[..], [only] if taken(only)), || {
+                format!("left out: {reaction:?}")
+            })?;
+            bench.spend_of(terms.funding)?;
+        }
+    }
+    Ok(())
 }
 
 fn script() -> ScriptBuf {

@@ -6,13 +6,17 @@ mod bad_opens;
 mod closing;
 mod connection;
 mod forwarding;
+mod funding;
 mod handshake;
 mod onion;
 mod opening;
+mod payload;
 mod payments;
+#[path = "../proposal/mod.rs"]
 mod proposal;
 mod reestablish;
 mod row;
+mod same_hash;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -25,9 +29,12 @@ fn main() {
         handshake::TESTS,
         connection::TESTS,
         opening::TESTS,
+        funding::TESTS,
         payments::TESTS,
         forwarding::TESTS,
         onion::TESTS,
+        payload::TESTS,
+        same_hash::TESTS,
         closing::TESTS,
         reestablish::TESTS,
     ];

@@ -1,18 +1,22 @@
-//! Onions (BOLT 4, N70 to N73): what a hop or a recipient refuses, and with which code. The channel goes on each time.
+//! Onions (BOLT 4, N70 to N74): what a hop or a recipient refuses, and with which code. The channel goes on each time.
 use super::row::{two_channels, BENT};
 use super::{due, Outcome, Test};
+use bitcoin::hashes::{sha256, Hash};
 use leyden_core::ids::{PaymentHash, ShortChannelId};
+use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Command, Notice, PaymentFailure, RouteHop, RoutePayment};
 use leyden_core::payment::invoice::Invoice;
 use leyden_core::units::{CltvExpiry, Msat};
-use leyden_core::wire::Message;
+use leyden_core::wire::{Message, UpdateAddHtlc};
 use leyden_harness::chain::Chain;
 use leyden_harness::raw::{Bench, Bent};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub const TESTS: &[Test] = &[
     ("n70_an_onion_that_cannot_be_read_is_refused_as_malformed", malformed),
     ("n71_a_forward_that_pays_or_waits_too_little_is_refused", forwards),
     ("n72_n73_every_wrong_detail_gets_the_same_answer", details),
+    ("n74_an_htlc_of_a_blinded_route_is_refused_as_malformed", blinded),
 ];
 
 /// The node's name for its channel with this peer.
@@ -50,6 +54,42 @@ fn malformed() -> Outcome {
             _ => None,
         });
         due(!paid && refused == Some(code), || format!("byte {place}: {refused:x?} where {code:x} is due"))?;
+    }
+    let phase = bench.channel(channel)?.phase;
+    due(phase == "normal", || phase)?;
+    due(bench.pays(BENT, 10_000_000)?, || "the channel does not go on".into())
+}
+
+/// A `path_key` beside the onion says that the HTLC comes over a route that hides this node from the sender. It announces nothing of
+/// the kind: neither as a recipient nor as a hop does it take the onion for one of the open kind.
+fn blinded() -> Outcome {
+    let (mut bench, channel) = two_channels(&[])?;
+    for as_hop in [false, true] {
+        let onion = Arc::new(Mutex::new([0; 32]));
+        let seen = onion.clone();
+        bench.peers[BENT].bend(move |message| {
+            let Message::UpdateAddHtlc(add) = message else { return None };
+            let hash = sha256::Hash::hash(add.onion_routing_packet.as_slice());
+            *seen.lock().unwrap_or_else(PoisonError::into_inner) = hash.to_byte_array();
+            let path_key = Some(NodeSeed::new([90; 32]).node_secret().public_key(secp256k1::SECP256K1));
+            let add = UpdateAddHtlc { path_key, ..add.clone() };
+            Some(Bent::Changed(Message::UpdateAddHtlc(add).encode()))
+        });
+        let hash = if as_hop {
+            through(&mut bench, None, None, (6_000, 40))?
+        } else {
+            let (invoice, hash) = bench.client.invoice(Some(Msat::new(10_000_000)), "a test", None)?;
+            bench.peers[BENT].command(Command::Pay { invoice, amount: None, max_fee: Msat::ZERO })?;
+            hash
+        };
+        bench.settle()?;
+        let onion = *onion.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = &bench.peers[BENT].heard;
+        let refused = heard.iter().any(|message| {
+            matches!(message, Message::UpdateFailMalformedHtlc(fail)
+                if fail.failure_code == 0xC018 && fail.sha256_of_onion == onion)
+        });
+        due(refused && !bench.peers[BENT].has_paid(hash), || format!("as a hop: {as_hop}: {heard:?}"))?;
     }
     let phase = bench.channel(channel)?.phase;
     due(phase == "normal", || phase)?;

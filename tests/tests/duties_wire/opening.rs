@@ -1,17 +1,20 @@
 //! Channel establishment (BOLT 2, N10 to N16): each message of it bent, from both sides. The node forgets what came to nothing, its
 //! coins are free again, and what it has with others goes on.
 use super::bad_opens::BAD_OPENS;
+use super::onion::through;
 use super::proposal::proposal;
 use super::row::{BENT, WITNESS};
 use super::{due, Outcome, Test};
 use bitcoin::ScriptBuf;
-use leyden_core::ids::ChannelId;
+use leyden_core::ids::{ChannelId, ShortChannelId};
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::Command;
-use leyden_core::units::{FeeratePerKw, Msat, Sat};
-use leyden_core::wire::{AcceptChannel, Features, FundingSigned, Message, OpenChannel, Shutdown};
+use leyden_core::units::{Msat, Sat};
+use leyden_core::wire::{
+    AcceptChannel, ChannelReady, Features, FundingSigned, Message, OpenChannel, Shutdown,
+};
 use leyden_harness::chain::Chain;
-use leyden_harness::raw::{Bench, Bent, RawPeer, Reaction};
+use leyden_harness::raw::{request, Bench, Bent, RawPeer, Reaction};
 use secp256k1::ecdsa::Signature;
 
 pub const TESTS: &[Test] = &[
@@ -20,6 +23,7 @@ pub const TESTS: &[Test] = &[
     ("n12_an_unacceptable_accept_channel_is_refused", accept_channel),
     ("n13_a_funding_created_with_a_wrong_signature_is_refused", funding_created),
     ("n13_nothing_is_broadcast_without_a_right_funding_signed", funding_signed),
+    ("n15_no_name_stands_for_the_real_one", alias),
     ("n16_upfront_scripts_are_kept_and_shutdown_is_not_too_early", shutdown_scripts),
 ];
 
@@ -101,16 +105,7 @@ fn answer_bent(
     bench.peers[BENT].connect(address)?;
     bench.settle()?;
     bench.peers[BENT].bend(move |message| Some(Bent::Instead(vec![bend(message)?.encode()])));
-    let request = leyden_core::channel::OpenRequest {
-        peer: bench.peers[BENT].id(),
-        funding_amount: Sat::new(1_000_000),
-        push: Msat::ZERO,
-        channel_type: leyden_core::tx::ChannelType::AnchorsZeroFeeHtlc,
-        commitment_feerate: FeeratePerKw::new(1000),
-        funding_feerate: FeeratePerKw::new(1000),
-        public: true,
-    };
-    bench.client.openchannel(request)?;
+    bench.client.openchannel(request(bench.peers[BENT].id(), 1_000_000, 0))?;
     super::row::meet(bench)
 }
 
@@ -180,15 +175,7 @@ fn funding_created() -> Outcome {
             created.signature = if high { high_s(&created.signature) } else { foreign() };
             Some(Bent::Instead(vec![Message::FundingCreated(created).encode()]))
         });
-        let request = leyden_core::channel::OpenRequest {
-            peer: bench.node.id,
-            funding_amount: Sat::new(1_000_000),
-            push: Msat::ZERO,
-            channel_type: leyden_core::tx::ChannelType::AnchorsZeroFeeHtlc,
-            commitment_feerate: FeeratePerKw::new(1000),
-            funding_feerate: FeeratePerKw::new(1000),
-            public: true,
-        };
+        let request = request(bench.node.id, 1_000_000, 0);
         bench.peers[BENT].command(Command::Open(request))?;
         let reaction = super::row::meet(&mut bench)?;
         let errors = reaction.errors();
@@ -213,6 +200,37 @@ fn funding_signed() -> Outcome {
         let right = matches!(&errors[..], [error] if error.contains("signature"));
         due(right, || format!("high S: {high}: {reaction:?}"))?;
         came_to_nothing(&mut bench, "funding_signed")?;
+    }
+    Ok(())
+}
+
+/// `option_scid_alias` (46) hides a channel's real name. This node does not offer it, so that the real name is the only one: what a peer
+/// gives for an alias all the same is no way through, and takes nothing away. (With 46 in the type an opening is refused: N10.)
+fn alias() -> Outcome {
+    const ALIAS: ShortChannelId = ShortChannelId(1 << 40);
+    let mut bench = Bench::start(2, &[])?;
+    bench.peers[WITNESS].bend(|message| {
+        let Message::ChannelReady(ready) = message else { return None };
+        let ready = ChannelReady { alias: Some(ALIAS), ..ready.clone() };
+        Some(Bent::Changed(Message::ChannelReady(ready).encode()))
+    });
+    for peer in [BENT, WITNESS] {
+        bench.propose(peer, 1_000_000, 400_000)?;
+    }
+    bench.confirm()?;
+    due(bench.peers[WITNESS].is_bent(), || "there was no channel_ready".into())?;
+    for message in &bench.peers[WITNESS].heard {
+        let fine = match message {
+            Message::Init(init) => ![46, 47].iter().any(|bit| init.features.has(*bit)),
+            Message::ChannelReady(ready) => ready.alias.is_none(),
+            _ => true,
+        };
+        due(fine, || format!("{message:?}"))?;
+    }
+    for (over, arrives) in [(Some(ALIAS), false), (None, true)] {
+        let hash = through(&mut bench, over, None, (6_000, 40))?;
+        bench.settle()?;
+        due(bench.peers[BENT].has_paid(hash) == arrives, || format!("over {over:?}: {arrives} is due"))?;
     }
     Ok(())
 }

@@ -1,27 +1,30 @@
-//! Normal operation (BOLT 2, N30 to N37, N42, N43, and N60 of BOLT 3): each update, signature and revocation bent once.
+//! Normal operation (BOLT 2, N30 to N38, N42, N43, and N60 of BOLT 3): each update, signature and revocation bent once.
 use super::opening::{foreign, high_s};
 use super::row::{is_paid, one, pays, two_channels, Due, Row, BENT, WITNESS};
 use super::{due, Outcome, Test};
-use leyden_core::channel::ChannelConfig;
+use leyden_core::channel::{ChannelConfig, OpenRequest};
 use leyden_core::ids::ChannelId;
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Command, NodeConfig};
-use leyden_core::units::{CltvExpiry, FeeratePerKw, Msat};
+use leyden_core::tx::ChannelType;
+use leyden_core::units::{CltvExpiry, CommitmentNumber, FeeratePerKw, Msat};
 use leyden_core::wire::{
-    CommitmentSigned, Message, RevokeAndAck, UpdateAddHtlc, UpdateFailMalformedHtlc, UpdateFee,
+    ChannelReady, CommitmentSigned, Message, RevokeAndAck, UpdateAddHtlc, UpdateFailMalformedHtlc, UpdateFee,
 };
-use leyden_harness::raw::{Bench, Bent};
+use leyden_harness::raw::{request, Bench, Bent, Reaction};
 
 pub const TESTS: &[Test] = &[
-    ("n31_several_htlcs_may_have_one_hash", one_hash),
     ("n36_a_secret_that_is_no_key_fails_the_channel", no_key),
+    ("n36_a_secret_that_does_not_lead_to_the_earlier_ones_fails_the_channel", strange_secret),
     ("n36_an_unasked_revocation_is_warned_about", unasked_revocation),
     ("n37_a_fee_from_the_acceptor_is_warned_about", fee_from_acceptor),
     ("n37_a_fee_that_is_no_fee_is_warned_about", wrong_fees),
+    ("n38_a_signature_behind_the_start_of_a_batch_counts_as_any_other", batch),
     ("n42_an_offered_htlc_that_expired_fails_the_channel", offered_expires),
     ("n42_a_fulfilled_htlc_that_stays_fails_the_channel", fulfilled_stays),
     ("n43_dust_beyond_the_limit_is_refused_and_its_preimage_kept", dust),
     ("n60_trimming_at_the_exact_boundary", trimming),
+    ("n60_trimming_at_the_exact_boundary_where_htlc_transactions_pay_fees", trimming_with_fees),
 ];
 
 /// A bent `update_add_htlc`.
@@ -146,14 +149,6 @@ fn malformed(message: &Message) -> Option<Vec<Vec<u8>>> {
     }))
 }
 
-fn one_hash() -> Outcome {
-    let (mut bench, channel) = two_channels(&[])?;
-    bench.peers[BENT].bend(|message| twice(message).map(Bent::Instead));
-    pays(&mut bench, channel)?;
-    let reaction = super::row::meet(&mut bench)?;
-    super::row::judge(&mut bench, channel, &reaction, Due::Ignored)
-}
-
 fn no_key() -> Outcome {
     let (mut bench, channel) = two_channels(&[])?;
     bench.peers[BENT].bend(|message| {
@@ -166,6 +161,68 @@ fn no_key() -> Outcome {
     let reaction = super::row::meet(&mut bench)?;
     due(reaction.closed, || format!("{reaction:?}"))?;
     super::row::judge(&mut bench, channel, &reaction, Due::Failed("per_commitment_secret"))
+}
+
+/// In `channel_ready` the peer names a point that its chain of secrets does not lead to, and reveals that point's secret when it is
+/// due: it is the right one, but the node would have to keep it beside those that it can compute (BOLT 3, "Efficient Per-commitment
+/// Secret Storage").
+fn strange_secret() -> Outcome {
+    let mut bench = Bench::start(2, &[])?;
+    let strange = NodeSeed::new([90; 32]).node_secret();
+    bench.peers[BENT].bend(move |message| {
+        let Message::ChannelReady(ready) = message else { return None };
+        let second_per_commitment_point = strange.public_key(secp256k1::SECP256K1);
+        let ready = ChannelReady { second_per_commitment_point, ..ready.clone() };
+        Some(Bent::Changed(Message::ChannelReady(ready).encode()))
+    });
+    for peer in [BENT, WITNESS] {
+        bench.propose(peer, 1_000_000, 400_000)?;
+    }
+    let channel = bench.confirm()?[BENT].ok_or("the channel is not ready")?;
+    let keys = NodeSeed::new([1; 32]).channel_keys(0);
+    let revoke = |per_commitment_secret, next| RevokeAndAck {
+        channel_id: channel,
+        per_commitment_secret,
+        next_per_commitment_point: keys.per_commitment_point(CommitmentNumber::new(next)),
+    };
+    let mut reaction = Reaction::default();
+    for (revoke, fine) in
+        [(revoke(keys.per_commitment_secret(CommitmentNumber::ZERO), 2), true), (revoke(strange, 3), false)]
+    {
+        is_paid(&mut bench, channel)?;
+        let said = bench.peers[BENT].listen()?.messages;
+        let signed = said.iter().any(|message| matches!(message, Message::CommitmentSigned(_)));
+        due(signed, || format!("{said:?} where a signature is due"))?;
+        bench.peers[BENT].raw().send(&Message::RevokeAndAck(revoke));
+        reaction = bench.peers[BENT].listen()?;
+        due(reaction.errors().is_empty() == fine, || format!("{reaction:?}"))?;
+    }
+    super::row::judge(&mut bench, channel, &reaction, Due::Failed("secret"))
+}
+
+/// `start_batch` is of an odd type, which this node does not know: whatever it says, it is as if it were not there.
+fn batch() -> Outcome {
+    let (mut bench, channel) = two_channels(&[])?;
+    let elsewhere = ChannelId([9; 32]);
+    for (of, size) in [(channel, 0u16), (channel, 1), (channel, 2), (channel, 21), (elsewhere, 2)] {
+        // The batch is one of `commitment_signed`: type 132.
+        let start = [&[0, 127][..], &of.0, &size.to_be_bytes(), &[1, 2, 0, 132]].concat();
+        bench.peers[BENT].bend(move |message| {
+            let Message::CommitmentSigned(_) = message else { return None };
+            Some(Bent::Instead(vec![start.clone(), message.encode()]))
+        });
+        pays(&mut bench, channel)?;
+        let reaction = super::row::meet(&mut bench)?;
+        let revoked = reaction.messages.iter().any(|message| matches!(message, Message::RevokeAndAck(_)));
+        due(revoked, || format!("a batch of {size}: {reaction:?}"))?;
+        super::row::judge(&mut bench, channel, &reaction, Due::Ignored)?;
+        let address = bench.node.listen;
+        bench.peers[BENT].connect(address)?;
+        bench.settle()?;
+        let pending = bench.channel(channel)?.pending_htlcs;
+        due(pending == 0, || format!("a batch of {size}: the payment does not go on"))?;
+    }
+    Ok(())
 }
 
 /// Sends this to the node out of nowhere, and judges what it does.
@@ -293,10 +350,7 @@ fn trimming() -> Outcome {
         let before = bench.peers[BENT].said.len();
         let paid = bench.pays(BENT, amount)?;
         due(paid, || format!("{amount} msat were not paid"))?;
-        let first = bench.peers[BENT].said[before..].iter().find_map(|message| match message {
-            Message::CommitmentSigned(signed) => Some(signed.htlc_signatures.len()),
-            _ => None,
-        });
+        let first = signatures(&bench.peers[BENT].said[before..]);
         due(first == Some(outputs), || format!("{amount} msat: {first:?} HTLC signatures"))?;
     }
     // 590,000 msat in all went to the node's 400,000,000: rounded down, beside two anchors of 330 sat.
@@ -311,4 +365,50 @@ fn trimming() -> Outcome {
     })?;
     let (lock_time, sequence) = (commitment.lock_time.to_consensus_u32(), commitment.input[0].sequence.0);
     due(lock_time >> 24 == 0x20 && sequence >> 24 == 0x80, || format!("{lock_time:x}, {sequence:x}"))
+}
+
+/// How many HTLC signatures the first `commitment_signed` among these carries.
+fn signatures(messages: &[Message]) -> Option<usize> {
+    messages.iter().find_map(|message| match message {
+        Message::CommitmentSigned(signed) => Some(signed.htlc_signatures.len()),
+        _ => None,
+    })
+}
+
+/// Without anchors, at 1000 sat per 1000 weight: an output must pay 354 sat and its transaction, which is 663 sat where the commitment's
+/// holder offers it (HTLC-timeout) and 703 where it is offered to the holder (HTLC-success).
+fn trimming_with_fees() -> Outcome {
+    let mut bench = Bench::start(2, &[])?;
+    let proposal = request(bench.node.id, 1_000_000, 400_000);
+    let channel_type = ChannelType::StaticRemotekey;
+    bench.peers[BENT].command(Command::Open(OpenRequest { channel_type, ..proposal }))?;
+    bench.settle()?;
+    bench.propose(WITNESS, 1_000_000, 400_000)?;
+    bench.confirm()?;
+    for (amount, offerers, others) in [
+        (1_016_999, Some(0), Some(0)),
+        (1_017_000, Some(1), Some(0)),
+        (1_056_999, Some(1), Some(0)),
+        (1_057_000, Some(1), Some(1)),
+    ] {
+        for peer_pays in [true, false] {
+            let peer = &bench.peers[BENT];
+            let (said, heard) = (peer.said.len(), peer.heard.len());
+            if peer_pays {
+                due(bench.pays(BENT, amount)?, || format!("{amount} msat were not paid"))?;
+            } else {
+                bench.is_paid(BENT, amount)?;
+                bench.settle()?;
+            }
+            let peer = &bench.peers[BENT];
+            // Whoever signs, signs the other one's commitment.
+            let nodes = signatures(&peer.said[said..]);
+            let peers = signatures(&peer.heard[heard..]);
+            let right = if peer_pays { (others, offerers) } else { (offerers, others) };
+            due((nodes, peers) == right, || {
+                format!("{amount} msat: {nodes:?} and {peers:?} where {right:?} is due")
+            })?;
+        }
+    }
+    due(bench.pays(WITNESS, 1_000_000)?, || "another peer's channel suffers".into())
 }

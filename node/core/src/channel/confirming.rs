@@ -15,6 +15,7 @@ use super::{
 use crate::tx::Side;
 use crate::units::{BlockHeight, CommitmentNumber, Msat};
 use crate::wire::{ChannelReady, Message};
+use bitcoin::constants::COINBASE_MATURITY;
 use secp256k1::PublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -145,18 +146,12 @@ impl Confirming {
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
-        if next.funded.confirm(height, transactions, env, out)? == Mined::Wrong {
-            out.error(base.id, &Violation::FundingMismatch.to_string());
-            return Ok(opening::abandon(&Violation::FundingMismatch.to_string(), out));
+        let mined = next.funded.confirm(height, transactions, env, out);
+        if let Some(why) = next.funded.unfunded(mined, base, &mut Some(next.since), height, out) {
+            return Ok(opening::abandon(&why, out));
         }
         if let Some(spend) = on_chain::spend_in(&next.funded, transactions) {
             return Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, env, out));
-        }
-        let waited = height.get().saturating_sub(next.since.get());
-        let patience = base.config.forget_unconfirmed_after;
-        let acceptor = next.funded.terms.opener == Side::Remote;
-        if next.funded.place.is_none() && acceptor && waited >= patience {
-            return Ok(opening::never_confirmed(patience, out));
         }
         next.send_ready(base, env, out);
         Ok(next.begin(out))
@@ -204,24 +199,54 @@ pub enum Mined {
 
 impl Funded {
     /// Looks for the funding in a block: the named output must pay exactly the amount to exactly the script (BOLT 2,
-    /// `channel_ready`).
+    /// `channel_ready`). What a block's own reward pays is not ready before it can be spent.
     pub fn confirm(
         &mut self,
         height: BlockHeight,
         transactions: &[Confirmed],
         env: &Env,
         out: &mut Out,
-    ) -> Result<Mined, Violation> {
+    ) -> Mined {
         let funding = self.terms.funding;
         let found = transactions.iter().find(|confirmed| confirmed.tx.compute_txid() == funding.txid);
-        let Some(confirmed) = found else { return Ok(Mined::No) };
+        let Some(confirmed) = found else { return Mined::No };
         let pays = confirmed.tx.output.get(funding.vout as usize) == Some(&self.terms.funding_output());
         if !pays && !env.plants(Mutant::FundingIsNotChecked) {
-            return Ok(Mined::Wrong);
+            return Mined::Wrong;
         }
         self.place = Some(Place { height, index: confirmed.index });
+        if confirmed.tx.is_coinbase() {
+            // Until then neither side could close alone (bolts #1338).
+            self.minimum_depth = self.minimum_depth.max(COINBASE_MATURITY);
+        }
         out.save = true;
-        Ok(Mined::Right)
+        Mined::Right
+    }
+
+    /// Why there will be no funding, and the channel can be forgotten: what was mined is not what was agreed, or the peer's funding has
+    /// been awaited for longer than it deserves (BOLT 2, `channel_ready`: an acceptor forgets it after 2016 blocks). `since` keeps from
+    /// when on it is awaited.
+    pub fn unfunded(
+        &self,
+        mined: Mined,
+        base: &Base,
+        since: &mut Option<BlockHeight>,
+        height: BlockHeight,
+        out: &mut Out,
+    ) -> Option<String> {
+        if mined == Mined::Wrong {
+            let why = Violation::FundingMismatch.to_string();
+            out.error(base.id, &why);
+            return Some(why);
+        }
+        if self.place.is_some() || self.terms.opener == Side::Local {
+            *since = None;
+            return None;
+        }
+        out.save |= since.is_none();
+        let patience = base.config.forget_unconfirmed_after;
+        let over = height >= since.get_or_insert(height).plus(patience);
+        over.then(|| format!("the funding was not confirmed within {patience} blocks"))
     }
 
     /// The point of the peer's second commitment, from its first `channel_ready`; any later one names the same.

@@ -175,6 +175,8 @@ pub struct Received {
     pub cltv_expiry: CltvExpiry,
     /// The onion as received.
     pub onion: OnionBytes,
+    /// Whether a `path_key` came beside it.
+    pub in_blinded_route: bool,
 }
 
 /// How the peer refused an HTLC.
@@ -313,6 +315,8 @@ pub enum Effect {
     Abandoned {
         /// Why, for people.
         why: String,
+        /// Whether the peer was told where our money would go.
+        told_destination: bool,
     },
 }
 

@@ -35,6 +35,8 @@ pub struct Htlc {
     /// The onion; dropped from an offered HTLC once the peer acknowledged it.
     #[serde(with = "super::record::onion")]
     pub onion: Option<OnionBytes>,
+    /// Whether the peer gave a `path_key` beside it.
+    pub in_blinded_route: bool,
     /// What we offered it for; none when received.
     pub origin: Option<Origin>,
     /// How far its addition (sent by the offerer) has come.
@@ -213,7 +215,13 @@ impl Ledger {
     }
 
     /// Writes down a new HTLC and gives its id.
-    pub fn add(&mut self, offerer: Side, offer: &Offer, origin: Option<Origin>) -> u64 {
+    pub fn add(
+        &mut self,
+        offerer: Side,
+        offer: &Offer,
+        origin: Option<Origin>,
+        in_blinded_route: bool,
+    ) -> u64 {
         let id = self.next_id(offerer);
         let counter = match offerer {
             Side::Local => &mut self.next_local_id,
@@ -228,6 +236,7 @@ impl Ledger {
             cltv_expiry: offer.cltv_expiry,
             incoming_expiry: offer.incoming_expiry,
             onion: Some(offer.onion.clone()),
+            in_blinded_route,
             origin,
             add: Stage::Proposed,
             remove: None,
@@ -421,5 +430,6 @@ pub(super) fn received(htlc: &Htlc) -> Option<Received> {
         payment_hash: htlc.payment_hash,
         cltv_expiry: htlc.cltv_expiry,
         onion: htlc.onion.clone()?,
+        in_blinded_route: htlc.in_blinded_route,
     })
 }

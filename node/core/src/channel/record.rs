@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The form written by this code.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Why bytes are not a saved channel of this node.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -11,7 +11,7 @@
 //! ```
 use super::closing::Negotiation;
 use super::on_chain::{self, OnChain};
-use super::opening::rules::is_shutdown_script;
+use super::opening::{self, rules::is_shutdown_script};
 use super::reestablish::Standing;
 use super::{
     Base, Command, Confirmed, Env, FallenBehind, Funded, Input, Mutant, Out, Phase, Rejection, Stop,
@@ -38,13 +38,22 @@ pub struct ShuttingDown {
     pub(super) feerate: Option<FeeratePerKw>,
     /// The last `closing_signed` that we sent.
     pub(super) negotiation: Negotiation,
+    /// Since when the peer's funding is awaited, though the channel is to end.
+    unfunded_since: Option<BlockHeight>,
 }
 
 impl ShuttingDown {
     /// Neither side has said so yet.
     pub fn new(funded: Funded) -> Self {
-        let negotiation = Negotiation::default();
-        Self { funded, local_script: None, wanted: None, remote_script: None, feerate: None, negotiation }
+        Self {
+            funded,
+            local_script: None,
+            wanted: None,
+            remote_script: None,
+            feerate: None,
+            negotiation: Negotiation::default(),
+            unfunded_since: None,
+        }
     }
 
     /// One input.
@@ -235,7 +244,10 @@ impl ShuttingDown {
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
-        next.funded.confirm(height, transactions, env, out)?;
+        let mined = next.funded.confirm(height, transactions, env, out);
+        if let Some(why) = next.funded.unfunded(mined, base, &mut next.unfunded_since, height, out) {
+            return Ok(opening::abandon_late(&why, out));
+        }
         match on_chain::spend_in(&next.funded, transactions) {
             Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, env, out)),
             None => Ok(Phase::ShuttingDown(next)),

@@ -28,7 +28,7 @@ impl Funded {
         out: &mut Out,
     ) -> Result<(), Rejection> {
         self.check_offer(offer, env)?;
-        self.ledger.add(Side::Local, offer, Some(offer.origin));
+        self.ledger.add(Side::Local, offer, Some(offer.origin), false);
         if self.ledger.htlcs().last().is_some_and(|htlc| self.is_dust(htlc)) {
             let (exposure, maximum) = (self.dust_exposure_now(), config.max_dust_htlc_exposure);
             if exposure > maximum && !env.plants(Mutant::IgnoreDustExposure) {
@@ -117,7 +117,7 @@ impl Funded {
             onion: message.onion_routing_packet.clone(),
             origin: Origin::Own { attempt: 0 },
         };
-        self.ledger.add(Side::Remote, &offer, None);
+        self.ledger.add(Side::Remote, &offer, None, message.path_key.is_some());
         match self.overdraft(Side::Remote) {
             Some((reserve, cost)) => Err(Violation::HtlcUnaffordable { amount, reserve, cost }),
             None => Ok(()),

@@ -81,7 +81,7 @@ impl Node {
                     self.forget(id, draft);
                     draft.notice(Notice::ChannelResolved { channel: id });
                 }
-                Effect::Abandoned { why } => self.abandon(id, why, draft),
+                Effect::Abandoned { why, told_destination } => self.abandon(id, why, told_destination, draft),
             }
         }
     }
@@ -153,7 +153,7 @@ impl Node {
                 if let Some(channel) = self.channels.get(&id) {
                     draft.send(channel.peer(), &error(id, "the funding cannot be provided"));
                 }
-                self.abandon(id, why, draft);
+                self.abandon(id, why, false, draft);
             }
         }
     }
@@ -186,9 +186,10 @@ impl Node {
         }
     }
 
-    /// The channel never came to be. Its destination was not told to anyone, so that another channel can have it.
-    pub(super) fn abandon(&mut self, id: ChannelId, why: String, draft: &mut Draft) {
-        let unused = self.channels.get(&id).map(|channel| channel.destination().to_owned());
+    /// The channel never came to be. A destination that was not told to anyone goes to another channel.
+    pub(super) fn abandon(&mut self, id: ChannelId, why: String, told_destination: bool, draft: &mut Draft) {
+        let channel = self.channels.get(&id).filter(|_| !told_destination);
+        let unused = channel.map(|channel| channel.destination().to_owned());
         self.unused_scripts.extend(unused);
         self.forget(id, draft);
         draft.notice(Notice::ChannelAbandoned { channel: id, why });

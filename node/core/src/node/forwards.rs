@@ -15,7 +15,7 @@ use crate::ids::{ChannelId, Preimage, ShortChannelId};
 use crate::payment::failure::{wrap, Failure, SharedSecret};
 use crate::payment::forward::{self, Ask, Forward, Resolution};
 use crate::payment::incoming::{self, FinalPayload, InvoiceState};
-use crate::payment::onion::{peel, HopPayload, PeelError};
+use crate::payment::onion::{peel, refuse_blinded, HopPayload, PeelError};
 use crate::units::{CltvExpiry, Msat};
 use crate::wire::OnionBytes;
 use std::collections::BTreeSet;
@@ -38,7 +38,12 @@ impl Node {
         draft: &mut Draft,
     ) {
         let id = received.id;
-        let peeled = match peel(&self.secret, &received.onion, &received.payment_hash) {
+        let peeled = if received.in_blinded_route {
+            Err(refuse_blinded(&received.onion))
+        } else {
+            peel(&self.secret, &received.onion, &received.payment_hash)
+        };
+        let peeled = match peeled {
             Ok(peeled) => peeled,
             Err(PeelError::Malformed { failure_code, sha256_of_onion }) => {
                 return draft.task(channel, Command::FailMalformed { id, sha256_of_onion, failure_code });

@@ -73,7 +73,7 @@ impl Node {
         if !channel.is_funded() && self.names_a_known_funding(id, &message) {
             let text = "the funding output belongs to another channel";
             draft.send(peer, &error(id, text));
-            return self.abandon(id, text.to_owned(), draft);
+            return self.abandon(id, text.to_owned(), false, draft);
         }
         let again = matches!(message, Message::ChannelReestablish(_)) && env.plants(Mutant::ForwardsAgain);
         // A message is never refused: what is wrong with it comes back as effects.

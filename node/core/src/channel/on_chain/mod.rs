@@ -113,17 +113,6 @@ impl OnChain {
         self.spendable().map(|(role, tx)| broadcast(*role, tx))
     }
 
-    /// Whether the funding of the peer's channel has been awaited for longer than it deserves (BOLT 2, `channel_ready`: an
-    /// acceptor forgets it after 2016 blocks).
-    fn is_never_funded(&mut self, base: &Base, height: BlockHeight, out: &mut Out) -> bool {
-        if self.spend.is_some() || self.ours.is_none() || self.spendable().is_some() {
-            return false;
-        }
-        out.save |= self.unfunded_since.is_none();
-        let since = *self.unfunded_since.get_or_insert(height);
-        height >= since.plus(base.config.forget_unconfirmed_after)
-    }
-
     /// We close alone: our newest commitment goes to the chain.
     pub fn alone(base: &Base, funded: Funded, why: &str, out: &mut Out) -> Phase {
         let tx = funded.signed_commitment(&base.signer);
@@ -225,15 +214,16 @@ impl OnChain {
         out: &mut Out,
     ) -> Phase {
         let mut next = self;
-        // The funding's place is only told; that it is wrong cannot matter to a channel that is over.
-        let _ = next.funded.confirm(height, transactions, env, out);
+        let mined = next.funded.confirm(height, transactions, env, out);
         if let Some(spend) = spend_in(&next.funded, transactions).filter(|_| next.spend.is_none()) {
             next.on_spend(base, &spend.tx, height, out);
         }
         next.on_transactions(base, height, transactions, env, out);
         next.tell_outcomes(height, env, out);
-        if next.is_never_funded(base, height, out) {
-            return opening::never_confirmed(base.config.forget_unconfirmed_after, out);
+        if next.spend.is_none() && next.ours.is_some() {
+            if let Some(why) = next.funded.unfunded(mined, base, &mut next.unfunded_since, height, out) {
+                return opening::abandon_late(&why, out);
+            }
         }
         next.renew(base, env, out);
         if next.is_resolved(height, env) {

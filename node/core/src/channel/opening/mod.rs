@@ -13,7 +13,7 @@ mod opener;
 pub(super) mod rules;
 
 pub(super) use acceptor::accept;
-pub(super) use opener::{never_confirmed, propose};
+pub(super) use opener::propose;
 
 use super::ledger::Ledger;
 use super::limits::{Agreement, Limits};
@@ -196,8 +196,17 @@ impl Opening {
 
 /// The channel never came to be.
 pub(super) fn abandon(why: &str, out: &mut Out) -> Phase {
+    forget(why, false, out)
+}
+
+/// The same for a channel that was over already: the peer may know where our money was to go.
+pub(super) fn abandon_late(why: &str, out: &mut Out) -> Phase {
+    forget(why, true, out)
+}
+
+fn forget(why: &str, told_destination: bool, out: &mut Out) -> Phase {
     out.save = true;
-    out.effects.push(Effect::Abandoned { why: why.to_owned() });
+    out.effects.push(Effect::Abandoned { why: why.to_owned(), told_destination });
     Phase::Done
 }
 

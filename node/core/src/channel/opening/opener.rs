@@ -1,6 +1,6 @@
 //! The opener's side of the opening.
 use super::rules;
-use super::{abandon, chain_hash, features_of, opening_keys, upfront, Agreed, Opening, Proposal};
+use super::{chain_hash, features_of, opening_keys, upfront, Agreed, Opening, Proposal};
 use crate::channel::ahead::Ahead;
 use crate::channel::limits::{sane_feerates, Agreement, Limits};
 use crate::channel::reestablish::LastSent;
@@ -203,9 +203,4 @@ impl Agreed {
             ahead: Ahead::default(),
         }
     }
-}
-
-/// The channel is forgotten since its funding never appeared.
-pub(in crate::channel) fn never_confirmed(blocks: u32, out: &mut Out) -> Phase {
-    abandon(&format!("the funding was not confirmed within {blocks} blocks"), out)
 }

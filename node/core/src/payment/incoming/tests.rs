@@ -23,6 +23,7 @@ fn received(amount: u64, expiry: u32) -> Received {
         payment_hash: invoice().payment_hash(),
         cltv_expiry: CltvExpiry::new(expiry),
         onion: Arc::new([0; crate::wire::ONION_PACKET_LEN]),
+        in_blinded_route: false,
     }
 }
 

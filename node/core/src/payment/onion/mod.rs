@@ -9,7 +9,10 @@ mod tests;
 pub use payload::HopPayload;
 pub(crate) use sphinx::{hmac, key, stream};
 
-use super::failure::{Failure, SharedSecret, INVALID_ONION_HMAC, INVALID_ONION_KEY, INVALID_ONION_VERSION};
+use super::failure::{
+    Failure, SharedSecret, INVALID_ONION_BLINDING, INVALID_ONION_HMAC, INVALID_ONION_KEY,
+    INVALID_ONION_VERSION,
+};
 use crate::ids::{NodeId, PaymentHash};
 use crate::wire::{OnionBytes, Reader};
 use bitcoin::hashes::{sha256, Hash};
@@ -120,6 +123,12 @@ pub fn peel(
         ),
     };
     Ok(Peeled { payload, next, shared_secret })
+}
+
+/// What is to be said of an onion that came with a `path_key`, by a node that is in no blinded route: nothing that tells it from any
+/// other hop of one (BOLT 4, "Route Blinding").
+pub fn refuse_blinded(packet: &OnionBytes) -> PeelError {
+    malformed(INVALID_ONION_BLINDING, packet)
 }
 
 /// This hop's part of `unwrapped_payloads`: length, payload, `next_hmac`.
