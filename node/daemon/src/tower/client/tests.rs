@@ -176,6 +176,8 @@ struct Tower {
     peers: Peers,
     listener: Option<TcpListener>,
     inbox: mpsc::Receiver<Input>,
+    /// Came together with what was heard last.
+    unheard: VecDeque<Vec<u8>>,
     link: Option<((NodeId, ConnectionId), Peer)>,
     /// It does not send `init`.
     is_mute: bool,
@@ -209,6 +211,7 @@ impl Tower {
             peers: Peers::new(secret(number), inbox_of),
             listener: Some(listener),
             inbox,
+            unheard: VecDeque::new(),
             link: None,
             is_mute: false,
             keeps: false,
@@ -222,6 +225,18 @@ impl Tower {
 
     async fn next(&mut self) -> Said {
         loop {
+            while let Some(bytes) = self.unheard.pop_front() {
+                if let Ok(TowerMessage::Justice(justice)) = TowerMessage::decode(&bytes) {
+                    return Said::Box(justice);
+                }
+                if matches!(Message::decode(&bytes), Ok(Message::Pong(_))) {
+                    return Said::Pong;
+                }
+                let (_, peer) = self.link.as_mut().expect("a connection");
+                if peer.hear(&bytes) == Heard::Ready && !self.is_mute {
+                    return Said::Ready;
+                }
+            }
             match self.inbox.recv().await.expect("its peers live as long as it does") {
                 Input::Connected { peer, connection } => {
                     self.link = Some(((peer, connection), Peer::default()));
@@ -230,18 +245,7 @@ impl Tower {
                     }
                 }
                 Input::Disconnected { .. } => return Said::Gone,
-                Input::Message { bytes, .. } => {
-                    if let Ok(TowerMessage::Justice(justice)) = TowerMessage::decode(&bytes) {
-                        return Said::Box(justice);
-                    }
-                    if matches!(Message::decode(&bytes), Ok(Message::Pong(_))) {
-                        return Said::Pong;
-                    }
-                    let (_, peer) = self.link.as_mut().expect("a connection");
-                    if peer.hear(&bytes) == Heard::Ready && !self.is_mute {
-                        return Said::Ready;
-                    }
-                }
+                Input::Messages { messages, .. } => self.unheard.extend(messages),
                 other => panic!("not of connections: {other:?}"),
             }
         }
@@ -303,6 +307,6 @@ impl Tower {
 
     fn send(&self, bytes: Vec<u8>) {
         let ((client, connection), _) = self.link.as_ref().expect("a connection");
-        self.peers.send(client, *connection, bytes);
+        self.peers.send(client, *connection, vec![bytes]);
     }
 }
