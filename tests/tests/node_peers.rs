@@ -5,7 +5,7 @@ use leyden_core::channel::OpenRequest;
 use leyden_core::ids::ChannelId;
 use leyden_core::node::{Action, Command, Event, Node, Notice, Reply, Turn};
 use leyden_core::tx::ChannelType;
-use leyden_core::wire::{ErrorMessage, Message, Warning};
+use leyden_core::wire::{ErrorMessage, Message, Ping, Pong, Warning};
 use node_world::World;
 
 fn error(channel_id: ChannelId) -> Vec<u8> {
@@ -43,6 +43,26 @@ fn n05_an_error_for_all_channels_fails_those_of_that_peer_only() {
     assert_ne!(phase(with_2), "normal");
     let broadcasts = turn.actions.iter().filter(|action| matches!(action, Action::Broadcast { .. }));
     assert_eq!(broadcasts.count(), 1, "our commitment goes to the chain");
+}
+
+#[test]
+fn n07_a_silent_peer_is_asked_then_given_up_and_its_channels_stay() {
+    let mut world = World::new(2);
+    world.open(0, 1, 1_000_000, 300_000);
+    let peer = world.id(1);
+    let silent =
+        |world: &mut World| world.nodes[0].handle(Event::Silent { peer }, &world.env.clone()).actions;
+    let ping = Message::Ping(Ping { num_pong_bytes: 0, byteslen: 0 }).encode();
+    let asks = [Action::Send { peer, bytes: ping }];
+    assert_eq!(silent(&mut world), asks);
+    // Whatever comes will do, a pong too.
+    hear(&mut world, 0, 1, Message::Pong(Pong { byteslen: 0 }).encode());
+    assert_eq!(silent(&mut world), asks);
+    let actions = silent(&mut world);
+    assert!(actions.contains(&Action::Disconnect { peer }), "{actions:?}");
+    assert!(!actions.iter().any(|action| matches!(action, Action::Broadcast { .. })));
+    assert_eq!(phases(&mut world, 0), ["normal"]);
+    assert!(silent(&mut world).is_empty(), "it is being dropped already");
 }
 
 #[test]

@@ -83,7 +83,9 @@ impl Cause {
                 }
                 _ => Cause::Other,
             },
-            Event::Wake(_) | Event::TowerReady { .. } | Event::Guarded { .. } => Cause::Other,
+            Event::Silent { .. } | Event::Wake(_) | Event::TowerReady { .. } | Event::Guarded { .. } => {
+                Cause::Other
+            }
         }
     }
 }

@@ -73,6 +73,7 @@ impl Happening {
             Event::Connected { .. }
             | Event::Disconnected { .. }
             | Event::Message { .. }
+            | Event::Silent { .. }
             | Event::Unconfirmed(_)
             | Event::TowerReady { .. }
             | Event::Guarded { .. }
@@ -155,8 +156,8 @@ mod tests {
     #[test]
     fn a_timer_of_the_future_waits_and_is_set_once() {
         let mut queue = Queue::default();
-        queue.push(NOON, 0, Happening::Wake(Why::Peers));
-        queue.push(NOON, 0, Happening::Wake(Why::Peers));
+        queue.push(NOON, 0, Happening::Wake(Why::Payments));
+        queue.push(NOON, 0, Happening::Wake(Why::Payments));
         assert!(queue.pop(Timestamp::ZERO).is_none());
         assert!(queue.pop(NOON).is_some());
         assert!(queue.pop(NOON).is_none());

@@ -54,6 +54,13 @@ pub enum Input {
         /// Each message, type first.
         messages: Vec<Vec<u8>>,
     },
+    /// Nothing came over this connection for a while.
+    Silent {
+        /// Whose.
+        peer: NodeId,
+        /// Which.
+        connection: ConnectionId,
+    },
     /// The chain grew.
     Block(Arc<NewBlock>),
     /// The block at the tip was taken out.
@@ -266,6 +273,11 @@ impl Desk {
                     if self.is_current(&peer, connection) {
                         self.handle(Event::Message { peer, bytes }, round);
                     }
+                }
+            }
+            Input::Silent { peer, connection } => {
+                if self.is_current(&peer, connection) {
+                    self.handle(Event::Silent { peer }, round);
                 }
             }
             Input::Block(block) => {

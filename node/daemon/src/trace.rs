@@ -114,6 +114,7 @@ pub enum Seen {
     },
     /// Any other command.
     Command,
+    Silent,
     Wake,
     TowerReady,
     Guarded {
@@ -161,6 +162,7 @@ impl Seen {
             Event::BlockConnected(block) => Seen::Block { height: block.height.get(), hash: block.hash },
             Event::Unconfirmed(tx) => Seen::Unconfirmed(tx.compute_txid()),
             Event::BlockDisconnected { height } => Seen::BlockGone { height: height.get() },
+            Event::Silent { .. } => Seen::Silent,
             Event::Wake(_) => Seen::Wake,
             Event::TowerReady { .. } => Seen::TowerReady,
             Event::Guarded { locator, part } => Seen::Guarded { locator: *locator, part: *part },

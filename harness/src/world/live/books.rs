@@ -184,7 +184,9 @@ impl World {
                 known.map_or(Cause::Other, |tx| Cause::Unconfirmed(Arc::new(tx)))
             }
             Seen::Close { channel } => Cause::Close { channel: *channel },
-            Seen::Command | Seen::Wake | Seen::TowerReady | Seen::Guarded { .. } => Cause::Other,
+            Seen::Command | Seen::Silent | Seen::Wake | Seen::TowerReady | Seen::Guarded { .. } => {
+                Cause::Other
+            }
         }
     }
 
@@ -223,7 +225,7 @@ impl World {
                 self.seats[node].height = below;
                 self.processes().nodes[node].tip = below;
             }
-            Seen::Unconfirmed(_) | Seen::TowerReady | Seen::Guarded { .. } => {}
+            Seen::Unconfirmed(_) | Seen::Silent | Seen::TowerReady | Seen::Guarded { .. } => {}
             Seen::Close { .. } | Seen::Command => {
                 let member = &mut self.processes().nodes[node];
                 member.commands = member.commands.saturating_sub(1);

@@ -31,6 +31,11 @@ pub enum Event {
         /// Type first (BOLT 1).
         bytes: Vec<u8>,
     },
+    /// Nothing came from this peer for as long as the driver waits before it says so; said again after each such time.
+    Silent {
+        /// From whom.
+        peer: NodeId,
+    },
     /// The chain grew by this block.
     BlockConnected(Arc<NewBlock>),
     /// A transaction entered the mempool.
@@ -79,8 +84,6 @@ pub struct NewBlock {
 pub enum Why {
     /// The queue drained: sign what is waiting.
     Commit,
-    /// Send pings, drop silent peers.
-    Peers,
     /// An incomplete multi-part payment or an attempt ran out of time.
     Payments,
 }

@@ -176,13 +176,14 @@ impl Node {
             Event::Connected { peer } => self.on_connected(peer, env, &mut draft),
             Event::Disconnected { peer } => self.on_disconnected(peer, env, &mut draft),
             Event::Message { peer, bytes } => self.on_message(peer, &bytes, env, &mut draft),
+            Event::Silent { peer } => self.on_silence(peer, &mut draft),
             Event::BlockConnected(block) => self.on_block_connected(&block, env, &mut draft),
             Event::Unconfirmed(tx) => self.on_unconfirmed(&tx, env, &mut draft),
             Event::BlockDisconnected { height } => self.on_block_disconnected(height, env, &mut draft),
             Event::TowerReady { from } => self.on_tower_ready(from, &mut draft),
             Event::Guarded { locator, part } => self.on_guarded(locator, part, &mut draft),
             Event::Wake(Why::Commit) => self.on_commit_due(env, &mut draft),
-            Event::Wake(Why::Peers | Why::Payments) => {}
+            Event::Wake(Why::Payments) => {}
             Event::Command { call, command } => self.on_command(call, command, env, &mut draft),
         }
         if self.resuming && !goes_back {

@@ -52,6 +52,15 @@ impl Node {
         }
     }
 
+    /// A peer that is gone without a word is asked, then given up. Its channels stay as they are.
+    pub(super) fn on_silence(&mut self, peer: NodeId, draft: &mut Draft) {
+        match self.peers.get_mut(&peer).map(Peer::hear_nothing) {
+            Some(Heard::Answer(ping)) => draft.send(peer, &ping),
+            Some(Heard::Drop(breach)) => self.drop_peer(peer, &breach, draft),
+            _ => {}
+        }
+    }
+
     fn on_ready(&mut self, peer: NodeId, env: &Env, draft: &mut Draft) {
         draft.notice(Notice::PeerReady { peer });
         self.tell_channels_of(peer, &Input::Connected, env, draft);

@@ -48,6 +48,8 @@ enum Stage {
 pub struct Peer {
     stage: Stage,
     features: Features,
+    /// We sent a ping, and nothing came since.
+    asked: bool,
 }
 
 /// What a peer's message means for the node.
@@ -105,11 +107,14 @@ pub enum Breach {
     /// It lives on other chains.
     #[error("no common chain")]
     OtherChain,
+    /// Nothing comes from it any more.
+    #[error("nothing came for a long time, not even a pong")]
+    Silent,
 }
 
 impl Default for Peer {
     fn default() -> Self {
-        Self { stage: Stage::Greeting, features: Features::default() }
+        Self { stage: Stage::Greeting, features: Features::default(), asked: false }
     }
 }
 
@@ -153,11 +158,25 @@ impl Peer {
         if self.stage == Stage::Dropping {
             return Heard::Nothing;
         }
+        self.asked = false;
         match (Message::decode(bytes), self.stage) {
             (Err(error), _) => Heard::Drop(error.into()),
             (Ok(Message::Init(init)), Stage::Greeting) => self.greet(init),
             (Ok(_), Stage::Greeting) => Heard::Drop(Breach::BeforeInit),
             (Ok(message), _) => sort(message),
+        }
+    }
+
+    /// Nothing came for a while. A peer that is only quiet answers a ping; one that does not is given up, and its channels wait for it
+    /// (BOLT 1, "The `ping` and `pong` Messages").
+    pub fn hear_nothing(&mut self) -> Heard {
+        match self.stage {
+            Stage::Dropping => Heard::Nothing,
+            Stage::Ready if !self.asked => {
+                self.asked = true;
+                Heard::Answer(Message::Ping(Ping { num_pong_bytes: 0, byteslen: 0 }))
+            }
+            Stage::Greeting | Stage::Ready => Heard::Drop(Breach::Silent),
         }
     }
 

@@ -16,7 +16,7 @@ pub use handshake::ConnectError;
 use crate::owner::Input;
 use leyden_core::ids::NodeId;
 use leyden_core::transport::Session;
-use link::Queue;
+use link::{Line, Queue};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use secp256k1::SecretKey;
 use std::collections::{BTreeMap, VecDeque};
@@ -37,6 +37,8 @@ const MOST_LINKS: usize = 1_000;
 /// Room above that for peers that have one, and for newcomers until it is known who they are. Beyond it connections are closed at
 /// once, so that descriptors stay bounded.
 const RESERVE: usize = 100;
+/// A connection that brings nothing for so long is asked whether it still stands, and after as long again it is given up.
+const SILENCE: Duration = Duration::from_secs(60);
 /// After this long, or when a connection ended, it is tried again to accept where the system had no descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -237,11 +239,11 @@ impl Peers {
             return;
         }
         let peers = self.clone();
-        let inbox = self.shared.inbox.clone();
+        let line = Line { peer, connection, inbox: self.shared.inbox.clone(), silence: SILENCE };
         tokio::spawn(async move {
-            link::run(peer, connection, stream, session, outgoing, inbox.clone()).await;
+            link::run(&line, stream, session, outgoing).await;
             peers.forget(&peer, connection);
-            let _ = inbox.send(Input::Disconnected { peer, connection }).await;
+            let _ = line.inbox.send(Input::Disconnected { peer, connection }).await;
         });
     }
 

@@ -124,8 +124,11 @@ impl Desk {
                 }
             }
             Input::Stop => self.stopping = true,
-            // Of a node's, not of a tower's.
-            Input::TowerReady { .. } | Input::Guarded { .. } | Input::Command { .. } => {}
+            // Of a node's, not of a tower's. A tower waits for its clients.
+            Input::Silent { .. }
+            | Input::TowerReady { .. }
+            | Input::Guarded { .. }
+            | Input::Command { .. } => {}
             #[cfg(feature = "lab")]
             Input::Lab(_) => {}
         }
