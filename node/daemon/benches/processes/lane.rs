@@ -1,7 +1,7 @@
 //! A row of node processes with a channel between neighbours, and payments from its first to its last and back. Time is taken from
 //! the first command to the last `payment_sent`; invoices are written before.
 use super::run::{Core, Node};
-use leyden_core::ids::{ChannelId, ShortChannelId};
+use leyden_core::ids::{ChannelId, NodeId, ShortChannelId};
 use leyden_core::node::{KnownChannel, Notice};
 use leyden_core::tx::ChannelType;
 use leyden_core::units::{BlockHeight, FeeratePerKw, Msat, Sat};
@@ -17,6 +17,8 @@ const PUSH: Msat = Msat::new(8_000_000_000);
 /// Above every dust limit.
 const AMOUNT: Msat = Msat::new(1_000_000);
 const FEERATE: FeeratePerKw = FeeratePerKw::new(1000);
+/// So many openings go on at once: a peer allows no more.
+const AT_ONCE: usize = 4;
 
 /// A row of nodes.
 pub struct Lane {
@@ -118,6 +120,56 @@ impl Lane {
     }
 }
 
+/// Two nodes with so many channels between them; what the greater of the two has in memory with all of them, and what it had before
+/// the first, in bytes.
+pub fn memory_with(core: &Core, channels: usize) -> (u64, u64) {
+    let mut nodes = ["many-0", "many-1"].map(|name| Node::start(core, name));
+    let before = nodes.iter().map(Node::memory).max().unwrap_or_default();
+    let miner = nodes[0].client.newaddress().expect("an address").to_string();
+    core.mine(110, &miner);
+    let tip = BlockHeight::new(core.mine(1, &miner));
+    nodes[0].client.call(&Call::WaitBlock { height: tip }).expect("the block");
+    let (peer, address) = (nodes[1].id, nodes[1].address.clone());
+    nodes[0].client.connect_peer(peer, &address).expect("they connect");
+    let mut events = nodes[0].client.events(None).expect("events");
+    for batch in (0..channels).collect::<Vec<_>>().chunks(AT_ONCE) {
+        let named = batch.iter().map(|_| {
+            nodes[0].client.call(&request(peer, Sat::new(100_000), Msat::ZERO)).expect("the opening begins");
+            channel_named(&mut events)
+        });
+        let named: Vec<ChannelId> = named.collect();
+        named.into_iter().for_each(|channel| published(&mut nodes[0].client, channel));
+        let tip = BlockHeight::new(core.mine(1, &miner));
+        for node in &mut nodes {
+            node.client.call(&Call::WaitBlock { height: tip }).expect("the block");
+        }
+    }
+    let tip = BlockHeight::new(core.mine(6, &miner));
+    for node in &mut nodes {
+        node.client.call(&Call::WaitBlock { height: tip }).expect("the block");
+    }
+    (before, nodes.iter().map(Node::memory).max().unwrap_or_default())
+}
+
+fn request(peer: NodeId, funding_amount: Sat, push: Msat) -> Call {
+    Call::OpenChannel {
+        peer,
+        funding_amount,
+        push,
+        channel_type: ChannelType::AnchorsZeroFeeHtlc,
+        commitment_feerate: Some(FEERATE),
+        funding_feerate: Some(FEERATE),
+        public: true,
+    }
+}
+
+fn channel_named(events: &mut Events) -> ChannelId {
+    match until(events, |notice| matches!(notice, Notice::ChannelNamed { .. })) {
+        Notice::ChannelNamed { channel, .. } => channel,
+        other => unreachable!("{other:?} was not asked for"),
+    }
+}
+
 /// Opens a channel to the next node, and waits until both can use it.
 fn open(core: &Core, nodes: &mut [Node], from: usize, miner: &str) -> ShortChannelId {
     let tip = BlockHeight::new(core.mine(1, miner));
@@ -128,18 +180,8 @@ fn open(core: &Core, nodes: &mut [Node], from: usize, miner: &str) -> ShortChann
     nodes[from].client.connect_peer(peer, &address).expect("they connect");
     let mut ours = nodes[from].client.events(None).expect("events");
     let mut theirs = nodes[from + 1].client.events(None).expect("events");
-    let call = Call::OpenChannel {
-        peer,
-        funding_amount: FUNDING,
-        push: PUSH,
-        channel_type: ChannelType::AnchorsZeroFeeHtlc,
-        commitment_feerate: Some(FEERATE),
-        funding_feerate: Some(FEERATE),
-        public: true,
-    };
-    nodes[from].client.call(&call).expect("the opening begins");
-    let named = until(&mut ours, |notice| matches!(notice, Notice::ChannelNamed { .. }));
-    let Notice::ChannelNamed { channel, .. } = named else { unreachable!("it was asked for") };
+    nodes[from].client.call(&request(peer, FUNDING, PUSH)).expect("the opening begins");
+    let channel = channel_named(&mut ours);
     published(&mut nodes[from].client, channel);
     core.mine(6, miner);
     let ready =

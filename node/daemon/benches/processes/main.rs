@@ -13,6 +13,8 @@ use std::time::Duration;
 const MOST: usize = 483;
 /// So many batches there and back; the best one counts least, the median is shown.
 const BATCHES: usize = 7;
+/// So many channels of one node, for what they take in memory.
+const CHANNELS: usize = 1_000;
 /// So many payments one at a time.
 const SINGLE: usize = 60;
 
@@ -35,11 +37,14 @@ fn main() {
     rows.push(single("three channels, one", &mut far));
     drop(far);
     let curve = begin.mean(&bound::Curve::time());
+    let (without, with) = lane::memory_with(&core, CHANNELS);
     report(&rows, &curve);
     let millis = start.as_secs_f64() * 1e3;
     println!(
-        "start on an empty folder     {millis:>8.0} ms\nmemory of an idle node       {:>8.1} MB",
-        memory as f64 / 1e6
+        "start on an empty folder     {millis:>8.0} ms\nmemory of an idle node       {:>8.1} MB\n\
+         {CHANNELS} channels more           {:>8.1} MB",
+        memory as f64 / 1e6,
+        with.saturating_sub(without) as f64 / 1e6
     );
 }
 
