@@ -18,6 +18,9 @@ use crate::wire::{ChannelReady, Message};
 use secp256k1::PublicKey;
 use serde::{Deserialize, Serialize};
 
+/// For so many blocks the funding is handed to the chain after each one without it; later only every so many blocks.
+const OFTEN: u32 = 144;
+
 /// A channel whose funding is not deep enough yet for both.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Confirming {
@@ -145,14 +148,15 @@ impl Confirming {
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
-        if next.funded.confirm(height, transactions, env, out)? == Mined::Wrong {
+        let waited = height.get().saturating_sub(next.since.get());
+        let again = waited <= OFTEN || waited.is_multiple_of(OFTEN);
+        if next.funded.confirm(height, transactions, again, env, out)? == Mined::Wrong {
             out.error(base.id, &Violation::FundingMismatch.to_string());
             return Ok(opening::abandon(&Violation::FundingMismatch.to_string(), out));
         }
         if let Some(spend) = on_chain::spend_in(&next.funded, transactions) {
             return Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, env, out));
         }
-        let waited = height.get().saturating_sub(next.since.get());
         let patience = base.config.forget_unconfirmed_after;
         let acceptor = next.funded.terms.opener == Side::Remote;
         if next.funded.place.is_none() && acceptor && waited >= patience {
@@ -204,17 +208,24 @@ pub enum Mined {
 
 impl Funded {
     /// Looks for the funding in a block: the named output must pay exactly the amount to exactly the script (BOLT 2,
-    /// `channel_ready`).
+    /// `channel_ready`). One that is ours and in none yet is handed to the chain again, if wanted: a mempool may lose it, since
+    /// Core's is gone when it is killed and a full one throws out what pays least.
     pub fn confirm(
         &mut self,
         height: BlockHeight,
         transactions: &[Confirmed],
+        again: bool,
         env: &Env,
         out: &mut Out,
     ) -> Result<Mined, Violation> {
         let funding = self.terms.funding;
         let found = transactions.iter().find(|confirmed| confirmed.tx.compute_txid() == funding.txid);
-        let Some(confirmed) = found else { return Ok(Mined::No) };
+        let Some(confirmed) = found else {
+            if again {
+                out.effects.extend(self.rebroadcast_funding());
+            }
+            return Ok(Mined::No);
+        };
         let pays = confirmed.tx.output.get(funding.vout as usize) == Some(&self.terms.funding_output());
         if !pays && !env.plants(Mutant::FundingIsNotChecked) {
             return Ok(Mined::Wrong);

@@ -235,7 +235,7 @@ impl ShuttingDown {
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
-        next.funded.confirm(height, transactions, env, out)?;
+        next.funded.confirm(height, transactions, true, env, out)?;
         match on_chain::spend_in(&next.funded, transactions) {
             Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, env, out)),
             None => Ok(Phase::ShuttingDown(next)),

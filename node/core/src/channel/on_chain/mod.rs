@@ -226,7 +226,7 @@ impl OnChain {
     ) -> Phase {
         let mut next = self;
         // The funding's place is only told; that it is wrong cannot matter to a channel that is over.
-        let _ = next.funded.confirm(height, transactions, env, out);
+        let _ = next.funded.confirm(height, transactions, true, env, out);
         if let Some(spend) = spend_in(&next.funded, transactions).filter(|_| next.spend.is_none()) {
             next.on_spend(base, &spend.tx, height, out);
         }
