@@ -208,6 +208,22 @@ impl World {
         true
     }
 
+    /// Core is killed and starts again from its disk: its mempool is lost. Nodes that are processes wait for it meanwhile; those in this
+    /// process cannot tell.
+    pub fn restart_core(&mut self) -> Result<(), WorldError> {
+        self.drain()?;
+        self.note("Core is killed and starts again from its disk".into());
+        if let Some(live) = &mut self.live {
+            live.lets_core_go();
+        }
+        self.ground.restart()?;
+        if let (Some(live), Some(core)) = (&mut self.live, self.ground.core_endpoint()) {
+            live.core_runs_again(core);
+            self.note_present()?;
+        }
+        self.drain()
+    }
+
     /// The node's process ends and starts again from what it has saved. Its links break and stand again.
     pub fn restart(&mut self, node: usize) -> Result<(), WorldError> {
         self.note(format!("{} starts again from what it has saved", self.seats[node].name));

@@ -101,8 +101,7 @@ impl World {
     /// An empty world on this chain.
     pub fn new(ground: Ground) -> Result<Self, WorldError> {
         let mut ground = ground;
-        let core = ground.core_endpoint();
-        let live = core.map(|(url, cookie)| Live::new(url, cookie)).transpose()?;
+        let live = ground.core_endpoint().map(Live::new).transpose()?;
         Ok(Self {
             ground,
             queue: Queue::default(),
@@ -140,6 +139,11 @@ impl World {
     /// The ids of the nodes' processes, in a live world.
     pub fn process_ids(&self) -> Vec<u32> {
         self.live.as_ref().map(Live::process_ids).unwrap_or_default()
+    }
+
+    /// The id of Core's process, in a live world.
+    pub fn core_process_id(&mut self) -> Option<i32> {
+        self.ground.core_endpoint().and_then(|core| core.pid)
     }
 
     /// The folders and logs of the nodes that are processes, in a live world.
