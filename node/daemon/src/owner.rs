@@ -96,6 +96,8 @@ pub struct Standing {
     pub height: BlockHeight,
     /// Its hash; none between a block that was taken out and the next.
     pub hash: Option<BlockHash>,
+    /// Whether the node is there: before, it waits for Core, which knows where a new one begins.
+    pub begun: bool,
     /// Whether it was at the tip since it started: before, it meets nobody.
     pub synced: bool,
     /// What the chain asks, in sat per 1000 weight units.
@@ -105,9 +107,15 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Nowhere yet.
+    pub fn before(feerate: FeeratePerKw) -> Self {
+        let height = BlockHeight::new(0);
+        Self { height, hash: None, begun: false, synced: false, feerate, commits: 0 }
+    }
+
     /// At the start, with this tip and, until Core's first word, this feerate.
     pub fn at((height, hash): (BlockHeight, BlockHash), feerate: FeeratePerKw) -> Self {
-        Self { height, hash: Some(hash), synced: false, feerate, commits: 0 }
+        Self { height, hash: Some(hash), begun: true, synced: false, feerate, commits: 0 }
     }
 
     /// This block is the tip now; what the store is to remember of it.

@@ -128,7 +128,17 @@ impl<B: Kept> Database<B> {
         network: Network,
         birthday: (BlockHeight, BlockHash),
     ) -> Result<(), StoreError> {
-        let _lock = FolderLock::take(folder)?;
+        Self::create_in(&FolderLock::take(folder)?, folder, node, network, birthday)
+    }
+
+    /// The same, for whoever has locked the folder already.
+    pub(crate) fn create_in(
+        _lock: &FolderLock,
+        folder: &Path,
+        node: NodeId,
+        network: Network,
+        birthday: (BlockHeight, BlockHash),
+    ) -> Result<(), StoreError> {
         let path = folder.join(DATABASE);
         if path.exists() {
             return Err(StoreError::Exists(path));
@@ -150,7 +160,16 @@ impl<B: Kept> Database<B> {
     /// Opens the store of this node, and reads it whole. Refuses another node's, another network's, a newer version's
     /// and a damaged one; brings an older version's up to this one.
     pub fn open(folder: &Path, node: NodeId, network: Network) -> Result<Opened<B>, StoreError> {
-        let lock = FolderLock::take(folder)?;
+        Self::open_in(FolderLock::take(folder)?, folder, node, network)
+    }
+
+    /// The same, for whoever has locked the folder already.
+    pub(crate) fn open_in(
+        lock: FolderLock,
+        folder: &Path,
+        node: NodeId,
+        network: Network,
+    ) -> Result<Opened<B>, StoreError> {
         let path = folder.join(DATABASE);
         if !path.exists() {
             return Err(StoreError::Missing(path));

@@ -33,7 +33,7 @@ pub const METHODS: &[Method] = &[
         about: "What the node is and where it stands.",
         parameters: &[],
         result: "`node_id`, `alias`, `network`, `height`, `block_hash`, `synced` (whether that is its source's tip), \
-                 `feerate_per_kw`, `peers` (see `listpeers`), `listening` (host:port of each), `commits` (fsyncs \
+                 `waits_for` (what keeps it from following, in words, or null), `feerate_per_kw`, `peers` (see `listpeers`), `listening` (host:port of each), `commits` (fsyncs \
                  since its start), `version`.",
         errors: NEVER,
         example: "{}",
