@@ -7,7 +7,7 @@
 //! Nothing leaves before the commit: a node that cannot save stops, and has promised nothing that it does not remember.
 use crate::chain::{Broadcaster, Taken};
 use crate::net::{ConnectionId, Peers};
-use crate::store::{BlockMark, Store, StoreError};
+use crate::store::{BlockMark, Durable, StoreError};
 use crate::tower::Guard;
 use bitcoin::{BlockHash, Transaction};
 use leyden_core::channel::Env;
@@ -136,7 +136,7 @@ pub struct Owner {
     /// The node.
     pub node: Node,
     /// Where it saves.
-    pub store: Store,
+    pub store: Box<dyn Durable<Batch>>,
     /// The connections.
     pub peers: Peers,
     /// The way to the chain.

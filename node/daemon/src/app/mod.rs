@@ -154,7 +154,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     )?;
     let owner = Owner {
         node: begun.node,
-        store: begun.store,
+        store: Box::new(begun.store),
         peers: peers.clone(),
         chain: chain.broadcaster.clone(),
         taken,

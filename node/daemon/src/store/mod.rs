@@ -70,6 +70,21 @@ pub struct Database<B> {
     _takes: PhantomData<fn(B)>,
 }
 
+/// Where batches are made durable: a store, or what a test puts in front of one.
+pub trait Durable<B>: Send {
+    /// As [`Database::commit`].
+    ///
+    /// # Errors
+    /// As there.
+    fn commit(&mut self, batch: &B, chain: &[BlockMark]) -> Result<(), StoreError>;
+}
+
+impl<B: Kept> Durable<B> for Database<B> {
+    fn commit(&mut self, batch: &B, chain: &[BlockMark]) -> Result<(), StoreError> {
+        Database::commit(self, batch, chain)
+    }
+}
+
 /// What an opened store held.
 pub struct Opened<B: Kept = Batch> {
     /// For the commits to come.
