@@ -162,8 +162,16 @@ impl World {
         }
     }
 
+    /// From now on what comes to the node waits for it.
+    pub(super) fn keep_waiting(&mut self, node: usize) {
+        self.around.asleep.entry(node).or_default();
+    }
+
     /// The node is awake: it gets what it missed, in order, and sees the mempool as it is now.
     pub fn wake_up(&mut self, node: usize) -> Result<(), WorldError> {
+        if self.is_saving(node) {
+            return self.end_save(node);
+        }
         let Some(missed) = self.around.asleep.remove(&node) else { return Ok(()) };
         self.note(format!("{} wakes up", self.seats[node].name));
         if let Some(live) = &mut self.live {

@@ -16,6 +16,7 @@ mod live;
 mod owner;
 mod queue;
 mod seat;
+mod slow;
 mod tampering;
 mod tower;
 mod turn;
@@ -47,6 +48,7 @@ use live::Live;
 use owner::Owners;
 use queue::{Due, Happening, Queue};
 use seat::Seat;
+use slow::Slow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,6 +74,7 @@ pub struct World {
     tampering: Tampering,
     around: Around,
     deaths: Deaths,
+    slow: Slow,
     owners: Owners,
     now: Timestamp,
     seats: Vec<Seat>,
@@ -109,6 +112,7 @@ impl World {
             tampering: Tampering::default(),
             around: Around::default(),
             deaths: Deaths::default(),
+            slow: Slow::default(),
             owners: Owners::default(),
             now: Timestamp::ZERO,
             seats: Vec::new(),
