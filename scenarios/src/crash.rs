@@ -1,5 +1,6 @@
 //! Nodes that are killed in the middle of what they do, disks that fail, and old folders that come back. The sweep `--crash` kills at
-//! every save of any scenario; here stand the places that one should know.
+//! every save of any scenario; here stand the places that one should know. A kill at a save, and a save that takes long, need nodes in
+//! this process: in the live world processes are killed anywhere, by the sweep `--kill`.
 use leyden_harness::net::Standing;
 use leyden_harness::prelude::*;
 
