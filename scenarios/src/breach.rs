@@ -87,7 +87,8 @@ fn revoked_second_stages_in_one_transaction(net: &mut Net) {
     net.expect_settlement();
 }
 
-/// Two HTLCs of one hash, one amount and one expiry in the old state: two outputs that look the same, and both are taken.
+/// Two HTLCs of one hash, one amount and one expiry in the old state: two outputs that look the same, and both are taken. Whose of them
+/// is the first, and so the one that is paid, hangs on the order between processes.
 #[scenario(
     worlds = "sim regtest",
     formats = "static_remotekey anchors",

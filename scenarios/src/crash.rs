@@ -1,5 +1,6 @@
 //! Nodes that are killed in the middle of what they do, disks that fail, and old folders that come back. The sweep `--crash` kills at
-//! every save of any scenario; here stand the places that one should know.
+//! every save of any scenario; here stand the places that one should know. A kill at a save, and a save that takes long, need nodes in
+//! this process: in the live world processes are killed anywhere, by the sweep `--kill`.
 use leyden_harness::net::Standing;
 use leyden_harness::prelude::*;
 
@@ -158,6 +159,45 @@ fn save_that_fails_stops_the_node(net: &mut Net) {
     net.expect_channel(channel, sat(990_000), AMOUNT);
     net.settle();
     net.expect_settlement();
+}
+
+/// Bob's disk takes long when he is to acknowledge Alice's signature. Nothing of that turn leaves him; a payment of Carol's over another
+/// channel waits, and goes on when the disk is done. It takes long once more over a block, while two more and a payment come.
+#[scenario(worlds = "sim regtest", formats = "static_remotekey anchors", mutants = "acts_before_it_saves")]
+fn save_that_takes_long_holds_everything_back(net: &mut Net) {
+    let [alice, bob, carol] = net.nodes(["alice", "bob", "carol"]);
+    for payer in [alice, carol] {
+        net.open(payer, bob, Open::sat(1_000_000));
+    }
+    let invoices = [(alice, net.invoice(bob, AMOUNT)), (carol, net.invoice(bob, AMOUNT))];
+    let (saves, said) = (net.saves(bob), messages_of(net, "bob"));
+    net.slow_next_save(bob);
+    let payments = invoices.map(|(payer, invoice)| {
+        let payment = net.start_pay_invoice(payer, &invoice);
+        net.run();
+        payment
+    });
+    payments.into_iter().for_each(|payment| net.expect_pending(payment));
+    assert_eq!((net.saves(bob), messages_of(net, "bob")), (saves, said), "nothing left him");
+    net.disk_is_done(bob);
+    payments.into_iter().for_each(|payment| net.expect_success(payment));
+
+    let invoice = net.invoice(bob, AMOUNT);
+    let (saves, said) = (net.saves(bob), messages_of(net, "bob"));
+    net.slow_next_save(bob);
+    net.mine(3);
+    let payment = net.start_pay_invoice(alice, &invoice);
+    net.run();
+    assert_eq!((net.saves(bob), messages_of(net, "bob")), (saves, said), "nothing left him");
+    net.disk_is_done(bob);
+    net.expect_success(payment);
+    net.settle();
+    net.expect_settlement();
+}
+
+/// How many messages this node has sent.
+fn messages_of(net: &mut Net, name: &str) -> usize {
+    net.transcript().lines().filter(|line| line.contains(&format!(" {name} ──"))).count()
 }
 
 /// Mallory tells Alice that she lost states, with a number beyond all and a secret that is none: Alice does not believe it, and closes

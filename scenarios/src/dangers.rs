@@ -2,7 +2,7 @@
 //! that burn HTLCs, signatures that no mempool takes, an onion that comes again.
 use leyden_core::node::Notice;
 use leyden_harness::net::code::INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS;
-use leyden_harness::net::Invoice;
+use leyden_harness::net::{Invoice, Standing};
 use leyden_harness::prelude::*;
 
 /// Whether the node closes the channel for a reason with these words.
@@ -164,6 +164,43 @@ fn replayed_onion(net: &mut Net) {
     net.settle();
     net.expect_settlement();
 }
+
+/// Mallory's onion is under way over Bob and Carol to Dave, who is silent, when Bob starts again. Her friend Eve offers Bob the same onion
+/// over another channel: he remembers it, and passes nothing on. Dave is paid once, starts again too, and takes no replay either.
+#[scenario(formats = "static_remotekey anchors", mutants = "loses_forwards_at_restart accept_paid_invoice")]
+fn replayed_onion_after_a_restart(net: &mut Net) {
+    let [mallory, eve, bob, carol, dave] = net.nodes(["mallory", "eve", "bob", "carol", "dave"]);
+    let [first, other, second, third] = [(mallory, bob), (eve, bob), (bob, carol), (carol, dave)]
+        .map(|(opener, acceptor)| net.open(opener, acceptor, Open::sat(1_000_000)));
+    net.deviate(mallory, Mutant::OneSessionKey);
+    let invoice = net.invoice(dave, sat(50_000));
+    net.silence(dave);
+    let route = net.route(mallory, &[first, second, third], &invoice);
+    let payment = net.start_pay_route(&route);
+    net.run();
+    net.restart(bob);
+    net.expect_pending(payment);
+
+    let same = Fault::Put("the onion of another", ONION, onions_of(net, &invoice).swap_remove(0).leak());
+    net.dishonest(eve);
+    net.next_messages(eve, bob, Kind::UpdateAddHtlc, 1, same);
+    let eves = net.route(eve, &[other, second, third], &invoice);
+    let replay = net.pay_route(&eves);
+    assert!(matches!(net.standing(replay), Standing::Failed { .. }));
+    let offers = [(mallory, bob), (bob, carol), (carol, dave), (eve, bob)];
+    assert_eq!(net.offers_of(&invoice), offers, "bob passes nothing on");
+
+    net.speak(dave);
+    net.expect_success(payment);
+    net.restart(dave);
+    let late = net.pay_route(&route);
+    net.expect_failure(late, dave, INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS);
+    net.settle();
+    net.expect_settlement();
+}
+
+/// Where the onion of an `update_add_htlc` begins: behind type, channel, id, amount, payment hash and expiry.
+const ONION: usize = 2 + 32 + 8 + 8 + 32 + 4;
 
 /// Where the key of an onion ends, which stands in front with its version.
 const KEY: usize = 1 + 33;

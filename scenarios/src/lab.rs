@@ -28,6 +28,7 @@ fn held_revocation_holds_the_forward(net: &mut Net) {
 }
 
 /// An update_fee that is lost, or that its signature overtakes: the signature is for another commitment, the channel fails (BOLT 2).
+/// Then both close, and whose commitment is first hangs on the order between processes.
 #[scenario(worlds = "sim regtest")]
 fn lost_and_overtaken_updates_fail_the_channel(net: &mut Net) {
     let [alice, bob, carol] = net.nodes(["alice", "bob", "carol"]);
@@ -71,7 +72,7 @@ fn late_and_doubled_channel_ready(net: &mut Net) {
     net.expect_settlement();
 }
 
-/// The link breaks before, then after a message that was chosen by its number, and stands again by itself.
+/// The link breaks before, then after a message that was chosen by its number, and stands again by itself. Processes' links cannot.
 #[scenario(worlds = "sim regtest")]
 fn link_cut_at_a_message(net: &mut Net) {
     let [alice, bob] = net.nodes(["alice", "bob"]);

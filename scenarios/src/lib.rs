@@ -11,6 +11,7 @@ mod breach_race;
 mod breach_reorg;
 mod cheat;
 mod close;
+mod core_restarts;
 mod crash;
 mod dangers;
 mod deadlines;

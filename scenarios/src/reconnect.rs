@@ -160,7 +160,7 @@ fn line(net: &mut Net) -> ([NodeRef; 4], [ChannelRef; 3]) {
 }
 
 /// Bob answers a signature with his revocation and a signature of his own, and both are lost with the link: he sends them again in
-/// that order, or nobody could read them (BOLT 2, "Message Retransmission").
+/// that order, or nobody could read them (BOLT 2, "Message Retransmission"). The link of processes cannot be cut at a message.
 #[scenario(
     worlds = "sim regtest",
     formats = "static_remotekey anchors",

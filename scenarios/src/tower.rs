@@ -1,5 +1,6 @@
 //! Watchtowers (the seed's open problem): Mallory publishes what she had revoked while her victims are down, and somebody who could
-//! not know what he kept punishes her. Each time she ends with nothing of the channel, and the tower owns nothing.
+//! not know what he kept punishes her. Each time she ends with nothing of the channel, and the tower owns nothing. These towers are in
+//! this process, so that none of it runs in the live world: `tests/tests/live_tower.rs` has towers that are processes.
 use crate::cheat::*;
 use leyden_core::tower::{Justice, Locator, Refused, SEALED_SIZES};
 use leyden_harness::prelude::*;

@@ -213,6 +213,22 @@ fn an_acceptor_forgets_a_channel_that_was_shut_down_and_whose_funding_never_conf
 }
 
 #[test]
+fn a_funding_that_is_not_mined_is_handed_in_again_but_not_for_ever() {
+    let mut pair = Pair::funded(Setup::default());
+    let handed = |pair: &mut Pair, end| {
+        let funding = |effect: &&Effect| matches!(effect, Effect::Broadcast { role: Role::Funding, .. });
+        pair.effects(end).iter().filter(funding).count()
+    };
+    assert_eq!(handed(&mut pair, A), 1);
+    pair.mine_empty(3);
+    assert_eq!(handed(&mut pair, A), 3);
+    // Once a block for a day, then once a day.
+    pair.mine_empty(1_005);
+    assert_eq!(handed(&mut pair, A), 141 + 6);
+    assert_eq!(handed(&mut pair, B), 0, "it is not the acceptor's");
+}
+
+#[test]
 fn a_lost_link_before_the_funding_is_signed_ends_the_opening() {
     for delivered in 0..3 {
         let mut pair = Pair::strangers(Setup::default());

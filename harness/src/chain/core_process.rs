@@ -12,6 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use rustix::event::{poll, PollFd, PollFlags};
+use rustix::process::{kill_process, pidfd_open, Pid, PidfdFlags, Signal};
 use tempfile::TempDir;
 
 use super::core_client::CoreClient;
@@ -184,21 +186,7 @@ impl CoreProcess {
             port_locks.push(port_lock);
             peer_port = Some(port);
         }
-        let mut supervisor = Command::new("sh")
-            .args(["-c", SUPERVISOR, "leyden-core-supervisor"])
-            .arg(&path)
-            .arg(exe)
-            .args(arguments(&path, port, peer_port))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|source| CoreError::Spawn { exe: exe.to_owned(), source })?;
-        let (sender, ready) = std::sync::mpsc::channel();
-        if let Some(output) = supervisor.stdout.take() {
-            // Ends with Core at the latest. A failed send means that nobody waits any more.
-            std::thread::spawn(move || sender.send(watch_start(output)));
-        }
+        let (supervisor, ready) = supervise(exe, &path, port, peer_port)?;
         let process = Self {
             exe: exe.to_owned(),
             supervisor,
@@ -209,6 +197,34 @@ impl CoreProcess {
             _port_locks: port_locks,
         };
         Ok(CoreLaunch { process, ready })
+    }
+
+    /// Kills bitcoind as a power cut does, and returns when it is gone. Its folder and its ports wait for it.
+    ///
+    /// # Errors
+    /// What the system said, and if there is nothing to kill.
+    pub fn kill(&mut self) -> Result<(), std::io::Error> {
+        let pid = self.pid().and_then(Pid::from_raw).ok_or(std::io::ErrorKind::NotFound)?;
+        let process = pidfd_open(pid, PidfdFlags::empty())?;
+        kill_process(pid, Signal::KILL)?;
+        poll(&mut [PollFd::new(&process, PollFlags::IN)], None)?;
+        Ok(())
+    }
+
+    /// After [`CoreProcess::kill`]: starts it again in its folder and at its ports, and waits until it answers. Blocks that were not on
+    /// its disk yet are lost, and so is its mempool.
+    pub fn start_again(&mut self) -> Result<(), CoreError> {
+        let (supervisor, ready) = supervise(&self.exe, &self.path, self.port, self.peer_port)?;
+        // The new one is there before the old one goes: somebody cleans up at any time.
+        let mut old = std::mem::replace(&mut self.supervisor, supervisor);
+        end(&mut old);
+        match ready.recv_timeout(START_DEADLINE) {
+            Ok(Startup::Ready) => Ok(()),
+            Ok(Startup::Ended(output)) => Err(CoreError::Ended { exe: self.exe.clone(), output }),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Err(CoreError::Slow { exe: self.exe.clone(), log: self.log_tail() })
+            }
+        }
     }
 
     /// A new RPC connection.
@@ -269,12 +285,42 @@ impl Drop for CoreProcess {
             let path = self.keep();
             eprintln!("Core's data folder is kept: {}", path.display());
         }
-        if let Some(mut pipe) = self.supervisor.stdin.take() {
-            // If the supervisor is gone already there is nobody to tell, and nothing left to kill.
-            let _ = pipe.write_all(b"end\n");
-        }
-        let _ = self.supervisor.wait();
+        end(&mut self.supervisor);
     }
+}
+
+/// Has a supervisor kill its bitcoind and go.
+fn end(supervisor: &mut Child) {
+    if let Some(mut pipe) = supervisor.stdin.take() {
+        // If the supervisor is gone already there is nobody to tell, and nothing left to kill.
+        let _ = pipe.write_all(b"end\n");
+    }
+    let _ = supervisor.wait();
+}
+
+/// Starts bitcoind under a supervisor; the receiver hears when it answers.
+fn supervise(
+    exe: &Path,
+    folder: &Path,
+    port: u16,
+    peer_port: Option<u16>,
+) -> Result<(Child, Receiver<Startup>), CoreError> {
+    let mut supervisor = Command::new("sh")
+        .args(["-c", SUPERVISOR, "leyden-core-supervisor"])
+        .arg(folder)
+        .arg(exe)
+        .args(arguments(folder, port, peer_port))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|source| CoreError::Spawn { exe: exe.to_owned(), source })?;
+    let (sender, ready) = std::sync::mpsc::channel();
+    if let Some(output) = supervisor.stdout.take() {
+        // Ends with Core at the latest. A failed send means that nobody waits any more.
+        std::thread::spawn(move || sender.send(watch_start(output)));
+    }
+    Ok((supervisor, ready))
 }
 
 /// Core's command line. Small caches and one script thread, because a regtest chain is tiny and many run at once;

@@ -216,6 +216,28 @@ impl CoreChain {
         Ok(())
     }
 
+    /// Blocks that Core called invalid and does not know any more come to it as new.
+    fn forget_lost_marks(&mut self) -> Result<(), ChainError> {
+        let marked: Vec<BlockHash> = self.disconnected.values().flatten().copied().collect();
+        let calls: Vec<Call> = marked.iter().map(|hash| ("getblockheader", json!([hash]))).collect();
+        let answers = self.client.batch(&calls).map_err(|error| self.failed(&error))?;
+        let known = marked.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        let known: BTreeSet<BlockHash> = known.map(|(hash, _)| *hash).collect();
+        self.disconnected.values_mut().for_each(|hashes| hashes.retain(|hash| known.contains(hash)));
+        self.disconnected.retain(|_, hashes| !hashes.is_empty());
+        Ok(())
+    }
+
+    /// What Core had not written to its disk before it was killed, from where it stands to our tip.
+    fn hand_over_lost_blocks(&mut self) -> Result<(), ChainError> {
+        let best = self.call("getbestblockhash", json!([]))?;
+        let stands = self.blocks.iter().position(|(hash, _)| best.as_str() == Some(&hash.to_string()));
+        let stands = stands.ok_or_else(|| self.nonsense("getbestblockhash", "a tip of another chain"))?;
+        let lost: Vec<Block> = self.blocks.drain(stands + 1..).map(|(_, block)| block).collect();
+        self.mempool = Mempool::Stale;
+        self.connect_all(&lost)
+    }
+
     /// Reads Core's mempool: one call, and one more if Core holds a transaction that did not come from us.
     fn read_mempool(&mut self) -> Result<Vec<Transaction>, ChainError> {
         let txids: Vec<Txid> = serde_json::from_value(self.call("getrawmempool", json!([]))?)
@@ -353,6 +375,17 @@ impl Chain for CoreChain {
         }
         self.mempool = Mempool::Stale;
         Ok(block)
+    }
+
+    fn restart(&mut self) -> Result<(), ChainError> {
+        let dead = |error: &dyn std::fmt::Display| ChainError::Backend(error.to_string());
+        self.process.kill().map_err(|error| dead(&error))?;
+        self.process.start_again().map_err(|error| dead(&error))?;
+        self.client = self.process.client().map_err(|error| dead(&error))?;
+        // A command line cannot know how far the clock was moved.
+        self.call("setmocktime", json!([self.clock]))?;
+        self.forget_lost_marks()?;
+        self.hand_over_lost_blocks()
     }
 
     fn unspent(&mut self, outpoint: OutPoint) -> Result<Option<(TxOut, u32)>, ChainError> {

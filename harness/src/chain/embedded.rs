@@ -130,6 +130,11 @@ impl Chain for EmbeddedChain {
         Ok(block)
     }
 
+    fn restart(&mut self) -> Result<(), ChainError> {
+        self.pool = Mempool::default();
+        Ok(())
+    }
+
     fn unspent(&mut self, outpoint: OutPoint) -> Result<Option<(TxOut, u32)>, ChainError> {
         Ok(self.ledger.coin(&outpoint).map(|coin| (coin.out, coin.height)))
     }

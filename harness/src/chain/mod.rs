@@ -86,6 +86,12 @@ pub trait Chain {
     fn disconnect(&mut self) -> Result<Block, ChainError>;
     /// An unspent output of the best chain (not of the mempool), and the height it confirmed at.
     fn unspent(&mut self, outpoint: OutPoint) -> Result<Option<(TxOut, u32)>, ChainError>;
+    /// The program that holds the chain is killed and starts again from its disk: the mempool is lost, and blocks that were not on
+    /// the disk yet are handed to it once more.
+    ///
+    /// # Errors
+    /// It does not start, or has another chain than before.
+    fn restart(&mut self) -> Result<(), ChainError>;
     /// A block of the best chain.
     fn block_at(&mut self, height: u32) -> Result<Block, ChainError>;
 }

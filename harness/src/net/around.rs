@@ -66,6 +66,19 @@ impl Net {
         self.run();
     }
 
+    /// Core is killed as by a power cut, and starts again from its disk: the blocks are there, its mempool is lost. On the embedded
+    /// chain all of it is that the mempool is lost.
+    #[track_caller]
+    pub fn restart_core(&mut self) {
+        let restarted = self.world.restart_core();
+        self.need(restarted);
+    }
+
+    /// The id of Core's process in the live world; none in the others.
+    pub fn core_process_id(&mut self) -> Option<i32> {
+        self.world.core_process_id()
+    }
+
     /// The ids of the nodes' processes; none where they have no processes of their own.
     pub fn process_ids(&self) -> Vec<u32> {
         self.world.process_ids()

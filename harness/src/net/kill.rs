@@ -1,4 +1,4 @@
-//! Nodes that are killed in the middle of a turn, and disks that fail. Whoever was killed starts again from what it had saved once
+//! Nodes that are killed in the middle of a turn, and disks that fail or are slow. Whoever was killed starts again from what it had saved once
 //! the world is at rest; its owner looks at its lists and gives again what was not heard.
 //!
 //! ```text
@@ -29,6 +29,19 @@ impl Net {
     pub fn fail_next_save(&mut self, node: NodeRef) {
         self.note(format!("{}'s disk is about to fail", self.name(node)));
         self.kill_next(node, Point::Before);
+    }
+
+    /// The node's next save takes until [`Net::disk_is_done`]. Nothing of that turn leaves it before, and it hears and answers nothing.
+    pub fn slow_next_save(&mut self, node: NodeRef) {
+        self.world.slow_next_save(node.0);
+    }
+
+    /// The slow save ends; the node goes on with all that waited for it.
+    #[track_caller]
+    pub fn disk_is_done(&mut self, node: NodeRef) {
+        let ended = self.world.end_save(node.0);
+        self.need(ended);
+        self.run();
     }
 
     /// How many nodes were killed so far.

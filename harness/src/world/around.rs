@@ -162,8 +162,16 @@ impl World {
         }
     }
 
+    /// From now on what comes to the node waits for it.
+    pub(super) fn keep_waiting(&mut self, node: usize) {
+        self.around.asleep.entry(node).or_default();
+    }
+
     /// The node is awake: it gets what it missed, in order, and sees the mempool as it is now.
     pub fn wake_up(&mut self, node: usize) -> Result<(), WorldError> {
+        if self.is_saving(node) {
+            return self.end_save(node);
+        }
         let Some(missed) = self.around.asleep.remove(&node) else { return Ok(()) };
         self.note(format!("{} wakes up", self.seats[node].name));
         if let Some(live) = &mut self.live {
@@ -206,6 +214,22 @@ impl World {
             self.transcript.push(self.now, entry);
         }
         true
+    }
+
+    /// Core is killed and starts again from its disk: its mempool is lost. Nodes that are processes wait for it meanwhile; those in this
+    /// process cannot tell.
+    pub fn restart_core(&mut self) -> Result<(), WorldError> {
+        self.drain()?;
+        self.note("Core is killed and starts again from its disk".into());
+        if let Some(live) = &mut self.live {
+            live.lets_core_go();
+        }
+        self.ground.restart()?;
+        if let (Some(live), Some(core)) = (&mut self.live, self.ground.core_endpoint()) {
+            live.core_runs_again(core);
+            self.note_present()?;
+        }
+        self.drain()
     }
 
     /// The node's process ends and starts again from what it has saved. Its links break and stand again.

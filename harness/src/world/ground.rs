@@ -1,4 +1,5 @@
 //! The ground under a world: a chain backend, our miner over it, and every block it mined. Both worlds get the same blocks.
+use super::live::CoreEndpoint;
 use super::{WorldError, WorldKind};
 use crate::chain::core_process::PeerPort;
 use crate::chain::core_rpc::CoreChain;
@@ -190,13 +191,23 @@ impl Ground {
         Ok(())
     }
 
-    /// Where processes reach Core, in a live world: its url and its cookie file.
-    pub fn core_endpoint(&mut self) -> Option<(String, PathBuf)> {
+    /// Whoever holds the chain is killed and starts again from its disk. What was in the mempool is lost.
+    pub fn restart(&mut self) -> Result<(), ChainError> {
+        (self.swept, self.full) = (false, false);
+        self.backend.chain().restart()
+    }
+
+    /// Where processes reach Core, in a live world.
+    pub fn core_endpoint(&mut self) -> Option<CoreEndpoint> {
         match (&mut self.backend, self.kind) {
             (Backend::Core(core), WorldKind::Live) => {
                 let process = core.process();
-                let url = format!("http://127.0.0.1:{}", process.rpc_port());
-                Some((url, process.folder().join("regtest/.cookie")))
+                Some(CoreEndpoint {
+                    url: format!("http://127.0.0.1:{}", process.rpc_port()),
+                    cookie: process.folder().join("regtest/.cookie"),
+                    log: process.debug_log(),
+                    pid: process.pid(),
+                })
             }
             (Backend::Core(_) | Backend::Embedded(_), _) => None,
         }

@@ -16,6 +16,7 @@ mod live;
 mod owner;
 mod queue;
 mod seat;
+mod slow;
 mod tampering;
 mod tower;
 mod turn;
@@ -47,6 +48,7 @@ use live::Live;
 use owner::Owners;
 use queue::{Due, Happening, Queue};
 use seat::Seat;
+use slow::Slow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,6 +74,7 @@ pub struct World {
     tampering: Tampering,
     around: Around,
     deaths: Deaths,
+    slow: Slow,
     owners: Owners,
     now: Timestamp,
     seats: Vec<Seat>,
@@ -101,8 +104,7 @@ impl World {
     /// An empty world on this chain.
     pub fn new(ground: Ground) -> Result<Self, WorldError> {
         let mut ground = ground;
-        let core = ground.core_endpoint();
-        let live = core.map(|(url, cookie)| Live::new(url, cookie)).transpose()?;
+        let live = ground.core_endpoint().map(Live::new).transpose()?;
         Ok(Self {
             ground,
             queue: Queue::default(),
@@ -110,6 +112,7 @@ impl World {
             tampering: Tampering::default(),
             around: Around::default(),
             deaths: Deaths::default(),
+            slow: Slow::default(),
             owners: Owners::default(),
             now: Timestamp::ZERO,
             seats: Vec::new(),
@@ -140,6 +143,11 @@ impl World {
     /// The ids of the nodes' processes, in a live world.
     pub fn process_ids(&self) -> Vec<u32> {
         self.live.as_ref().map(Live::process_ids).unwrap_or_default()
+    }
+
+    /// The id of Core's process, in a live world.
+    pub fn core_process_id(&mut self) -> Option<i32> {
+        self.ground.core_endpoint().and_then(|core| core.pid)
     }
 
     /// The folders and logs of the nodes that are processes, in a live world.

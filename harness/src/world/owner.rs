@@ -75,7 +75,10 @@ impl World {
             }
             return Ok(call);
         }
-        self.handle(node, Event::Command { call, command })?;
+        // A node that waits for its disk does not answer.
+        if !self.is_saving(node) {
+            self.handle(node, Event::Command { call, command })?;
+        }
         Ok(call)
     }
 

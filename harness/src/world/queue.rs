@@ -65,6 +65,17 @@ pub(super) enum Happening {
 }
 
 impl Happening {
+    /// A message with other bytes.
+    pub fn changed(self, change: impl FnOnce(&mut Vec<u8>)) -> Self {
+        match self {
+            Happening::Message { from, connection, number, mut bytes } => {
+                change(&mut bytes);
+                Happening::Message { from, connection, number, bytes }
+            }
+            other => other,
+        }
+    }
+
     /// What the chain has to say to a node, as it would come to it.
     pub fn of_chain(event: &Event) -> Option<Self> {
         match event {

@@ -20,6 +20,8 @@ pub enum Fault {
     Reorder,
     /// Its bytes are changed on the way: the sender is an adversary. For people, what is changed.
     Rewrite(&'static str, fn(&mut Vec<u8>)),
+    /// From this byte on it holds these: what was seen elsewhere. For people, what they are.
+    Put(&'static str, usize, &'static [u8]),
 }
 
 /// Where a link breaks.
@@ -162,9 +164,13 @@ impl World {
             }
             Some(Fault::Rewrite(what, change)) => {
                 told(&format!("comes with {what}"));
-                let Happening::Message { from, connection, number, mut bytes } = message else { return };
-                change(&mut bytes);
-                self.queue.push(at, to, Happening::Message { from, connection, number, bytes });
+                self.queue.push(at, to, message.changed(change));
+                self.bring_overtaken(way);
+            }
+            Some(Fault::Put(what, at_byte, put)) => {
+                told(&format!("comes with {what}"));
+                let change = |bytes: &mut Vec<u8>| bytes[at_byte..at_byte + put.len()].copy_from_slice(put);
+                self.queue.push(at, to, message.changed(change));
                 self.bring_overtaken(way);
             }
             Some(Fault::Reorder) => {

@@ -14,12 +14,13 @@ impl World {
         let env = self.env(node);
         let cause = Cause::of(&event, &self.ids);
         let news = Happening::of_chain(&event);
-        let Turn { save, actions, wake } = self.seats[node].handle(event, &env);
-        let point = (!save.records.is_empty()).then(|| self.strikes(node)).flatten();
+        let mut turn = self.seats[node].handle(event, &env);
+        let saves = !turn.save.records.is_empty();
+        let point = saves.then(|| self.strikes(node)).flatten();
         let early = env.plants(Mutant::ActsBeforeItSaves);
         if early {
             self.transcript.turn(node, cause.clone());
-            actions.iter().cloned().try_for_each(|action| self.act(node, action))?;
+            std::mem::take(&mut turn.actions).into_iter().try_for_each(|action| self.act(node, action))?;
         }
         if point == Some(Point::Before) {
             return self.fall(node, Point::Before, news);
@@ -27,19 +28,34 @@ impl World {
         if !early {
             self.transcript.turn(node, cause);
         }
+        if saves && self.is_slow(node) {
+            self.begin_save(node, turn);
+            return Ok(());
+        }
+        self.finish(node, turn, point.map(|point| (point, news)))
+    }
+
+    /// Saves, then acts, as far as the node comes.
+    pub(super) fn finish(
+        &mut self,
+        node: usize,
+        turn: Turn,
+        struck: Option<(Point, Option<Happening>)>,
+    ) -> Result<(), WorldError> {
+        let Turn { save, actions, wake } = turn;
         if !save.records.is_empty() {
             let keys = self.seats[node].save(save)?;
             self.note_saved(node, &keys, actions.len());
             self.transcript.push(self.now, Entry::Save { node, keys });
         }
-        let reach = match point {
-            Some(Point::After(acts)) => acts as usize,
-            Some(Point::Before) | None => actions.len(),
+        let reach = match struck {
+            Some((Point::After(acts), _)) => acts as usize,
+            Some((Point::Before, _)) | None => actions.len(),
         };
-        for action in actions.into_iter().take(if early { 0 } else { reach }) {
+        for action in actions.into_iter().take(reach) {
             self.act(node, action)?;
         }
-        if let Some(point) = point {
+        if let Some((point, news)) = struck {
             return self.fall(node, point, news);
         }
         if let Some((at, why)) = wake {

@@ -8,7 +8,7 @@
 //! Nothing leaves before the commit: a node that cannot save stops, and has promised nothing that it does not remember.
 use crate::chain::{Broadcaster, Taken};
 use crate::net::{ConnectionId, Peers};
-use crate::store::{BlockMark, Store, StoreError};
+use crate::store::{BlockMark, Durable, StoreError};
 use crate::tower::Guard;
 use bitcoin::{BlockHash, Transaction};
 use leyden_core::channel::Env;
@@ -107,6 +107,8 @@ pub struct Standing {
     pub height: BlockHeight,
     /// Its hash; none between a block that was taken out and the next.
     pub hash: Option<BlockHash>,
+    /// Whether the node is there: before, it waits for Core, which knows where a new one begins.
+    pub begun: bool,
     /// Whether it was at the tip since it started: before, it meets nobody.
     pub synced: bool,
     /// What the chain asks, in sat per 1000 weight units.
@@ -118,9 +120,15 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Nowhere yet.
+    pub fn before(feerate: FeeratePerKw) -> Self {
+        let height = BlockHeight::new(0);
+        Self { height, hash: None, begun: false, synced: false, feerate, commits: 0, boxes: 0 }
+    }
+
     /// At the start, with this tip, these boxes and, until Core's first word, this feerate.
     pub fn at((height, hash): (BlockHeight, BlockHash), feerate: FeeratePerKw, boxes: usize) -> Self {
-        Self { height, hash: Some(hash), synced: false, feerate, commits: 0, boxes }
+        Self { height, hash: Some(hash), begun: true, synced: false, feerate, commits: 0, boxes }
     }
 
     /// This block is the tip now; what the store is to remember of it.
@@ -141,7 +149,7 @@ pub struct Owner {
     /// The node.
     pub node: Node,
     /// Where it saves.
-    pub store: Store,
+    pub store: Box<dyn Durable<Batch>>,
     /// The connections.
     pub peers: Peers,
     /// The way to the chain.

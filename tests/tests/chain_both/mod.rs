@@ -130,6 +130,11 @@ impl Chain for Both {
         answer
     }
 
+    fn restart(&mut self) -> Result<(), ChainError> {
+        let (embedded, core) = (self.embedded.restart(), self.core.restart());
+        self.agree("restart", embedded, core, || "both start again".into())
+    }
+
     fn unspent(&mut self, outpoint: OutPoint) -> Result<Option<(TxOut, u32)>, ChainError> {
         let (embedded, core) = (self.embedded.unspent(outpoint), self.core.unspent(outpoint));
         self.agree("unspent", embedded, core, || outpoint.to_string())

@@ -1,13 +1,12 @@
 //! The ground for tests with a tower as a process: one Core, stock nodes and towers as they are shipped, each with a folder, a log
 //! that the test reads, and a supervisor, so that nothing outlives the test. A wait ends with an event or a line of a log.
 #![allow(dead_code)] // each test target uses a part of it
-
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{Address, Block, KnownHrp, Transaction, Txid};
 use leyden_core::channel::{Channel, OpenRequest};
 use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::keys::NodeSeed;
-use leyden_core::node::{Notice, RecordKey};
+use leyden_core::node::{ChannelInfo, Notice, RecordKey};
 use leyden_core::tx::ChannelType;
 use leyden_core::units::{FeeratePerKw, Msat, Sat};
 use leyden_harness::chain::core_client::CoreClient;
@@ -110,6 +109,44 @@ impl Ground {
         (folder, arguments)
     }
 
+    /// Starts a node that cannot run yet, and returns when its owner can ask why.
+    pub fn waiting_node(&self, name: &str) -> Process {
+        let (folder, arguments) = self.arguments("run", name, &self.cookie(), &[]);
+        let process = Process::launch(folder, arguments, "127.0.0.1:0");
+        wait_until("the control port", || Client::from_folder(&process.folder).is_ok());
+        process
+    }
+
+    /// All blocks so far are on Core's disk from now on.
+    pub fn write_to_disk(&mut self) {
+        // It counts the coins on the disk, and so has them written first.
+        self.call("gettxoutsetinfo", json!(["none"]));
+    }
+
+    /// Core is killed. The blocks that it had, some of which it may lose, as they would come to it again from its peers.
+    pub fn kill_core(&mut self) -> Vec<Value> {
+        let heights = 1..=self.height();
+        let hashes: Vec<Value> = heights.map(|height| self.call("getblockhash", json!([height]))).collect();
+        let blocks = hashes.into_iter().map(|hash| self.call("getblock", json!([hash, 0]))).collect();
+        self.core.kill().expect("it ran");
+        blocks
+    }
+
+    /// Core starts again in its folder and at its address. The height at which it stands.
+    pub fn start_core_again(&mut self) -> u32 {
+        self.core.start_again().expect("Core starts again");
+        self.client = self.core.client().expect("Core answers");
+        self.height()
+    }
+
+    /// Gives Core the blocks after the one that it stands at.
+    pub fn give_back(&mut self, blocks: &[Value]) {
+        let stands = self.height() as usize;
+        for block in &blocks[stands..] {
+            assert_eq!(self.call("submitblock", json!([block])), Value::Null);
+        }
+    }
+
     /// Mines what is in the mempool, and empty blocks on top; the hash of the last.
     pub fn mine(&mut self, blocks: u32) -> Value {
         let nobody = bitcoin::secp256k1::SecretKey::from_slice(&[7; 32]).expect("a key");
@@ -202,7 +239,7 @@ pub fn spends(tx: &Transaction, txid: Txid) -> bool {
     tx.input.iter().any(|input| input.previous_output.txid == txid)
 }
 
-/// Pays, and waits until the payer is done.
+/// Pays, and waits until the payer is done and the HTLC gone: in blocks that come at once it would run out of time.
 pub fn pay(payer: &Process, payee: &Process, sat: u64) {
     let mut client = payer.client();
     let mut events = client.events(None).expect("events");
@@ -214,9 +251,13 @@ pub fn pay(payer: &Process, payee: &Process, sat: u64) {
         Notice::PaymentFailed { failure, .. } => panic!("the payment failed: {failure:?}"),
         _ => None,
     });
+    for mut client in [client, payee.client()] {
+        let is_free = |channel: &ChannelInfo| channel.pending_htlcs == 0;
+        wait_until("the end of the HTLC", || client.listchannels().expect("it answers").iter().all(is_free));
+    }
 }
 
-fn await_notice<T>(events: &mut Events, mut wanted: impl FnMut(&Notice) -> Option<T>) -> T {
+pub fn await_notice<T>(events: &mut Events, mut wanted: impl FnMut(&Notice) -> Option<T>) -> T {
     loop {
         let item = events.next_within(DEADLINE).expect("an event in time").expect("it runs");
         if let StreamItem::Notice { notice, .. } = item {
@@ -270,6 +311,12 @@ impl Process {
             }
         });
         Self { folder, arguments, supervisor, pid, log, lines: Vec::new() }
+    }
+
+    /// How the same program ends that is started beside this one, in the same folder, and what it says.
+    pub fn twin(&self) -> (ExitStatus, String) {
+        let twin = Command::new(binary()).args(&self.arguments).output().expect("a process");
+        (twin.status, String::from_utf8_lossy(&twin.stderr).into_owned())
     }
 
     /// Waits for a line of its log with all these words in it, from the last one waited for on.
@@ -331,6 +378,11 @@ impl Process {
     /// SIGTERM. How it ended.
     pub fn terminate(&mut self) -> ExitStatus {
         kill_process(self.pid, Signal::TERM).expect("it ran");
+        self.end()
+    }
+
+    /// It ends by itself. How.
+    pub fn ended(&mut self) -> ExitStatus {
         self.end()
     }
 

@@ -8,6 +8,7 @@
 //! ```
 mod binary;
 mod books;
+mod core;
 mod killed;
 mod process;
 mod quiet;
@@ -16,6 +17,8 @@ use crate::chain::core_process::data_folder;
 use crate::chain::Tip;
 use crate::shipped;
 use bitcoin::{Transaction, Txid};
+pub use core::CoreEndpoint;
+use core::Watched;
 use leyden_core::ids::NodeId;
 use leyden_core::node::{Command, CommandError, Reply};
 use leyden_core::units::{FeeratePerKw, Timestamp};
@@ -59,6 +62,12 @@ pub enum LiveError {
         /// The end of its log.
         log: String,
     },
+    /// The chain under it is gone.
+    #[error("Bitcoin Core died in the middle of the run; its log ends:\n{log}")]
+    CoreDied {
+        /// The end of its log.
+        log: String,
+    },
     /// Nothing came for too long.
     #[error("the processes did not come to rest within {seconds} s: {waits}")]
     Stuck {
@@ -89,8 +98,7 @@ pub enum LiveError {
 pub(super) struct Live {
     exe: PathBuf,
     folder: TempDir,
-    core_url: String,
-    core_cookie: PathBuf,
+    core: Watched,
     sender: Sender<Heard>,
     heard: Receiver<Heard>,
     nodes: Vec<Member>,
@@ -143,7 +151,7 @@ struct Way {
 
 impl Live {
     /// No nodes yet, on this Core.
-    pub fn new(core_url: String, core_cookie: PathBuf) -> Result<Self, LiveError> {
+    pub fn new(core: CoreEndpoint) -> Result<Self, LiveError> {
         let exe = binary::find()?;
         // In memory if there is room: a busy disk makes a node wait for its fsync longer than a test does for a node.
         let folder = data_folder("leyden-live-").map_err(|error| LiveError::Folder(error.to_string()))?;
@@ -151,8 +159,7 @@ impl Live {
         Ok(Self {
             exe,
             folder,
-            core_url,
-            core_cookie,
+            core: Watched::new(core, &sender),
             sender,
             heard,
             nodes: Vec::new(),
@@ -184,8 +191,8 @@ impl Live {
             seed,
             config,
             folder: self.folder.path().join(name),
-            core_url: self.core_url.clone(),
-            core_cookie: self.core_cookie.clone(),
+            core_url: self.core.core.url.clone(),
+            core_cookie: self.core.core.cookie.clone(),
             strike: Arc::default(),
         };
         self.nodes.push(Member {
@@ -432,6 +439,16 @@ impl Live {
         self.look_due = true;
     }
 
+    /// Core is about to be killed on purpose.
+    pub fn lets_core_go(&mut self) {
+        self.core.lets_go();
+    }
+
+    /// Core runs again, where it was.
+    pub fn core_runs_again(&mut self, core: CoreEndpoint) {
+        self.core.runs_again(core, &self.sender);
+    }
+
     /// Where the nodes' folders and logs are.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -451,13 +468,17 @@ impl Live {
     }
 
     fn file(&mut self, heard: Heard) -> Result<(), LiveError> {
-        let member = &mut self.nodes[heard.node];
-        match heard.told {
+        let (node, process, told) = match heard {
+            Heard::Node { node, process, told } => (node, process, told),
+            Heard::CoreEnded { process } => return self.core.ended(process),
+        };
+        let member = &mut self.nodes[node];
+        match told {
             Some(told) => member.queue.push_back(told),
-            None if member.started == 1 && heard.process == 1 && member.plan.strike.struck() => {
+            None if member.started == 1 && process == 1 && member.plan.strike.struck() => {
                 member.over = member.process.is_some();
             }
-            None if member.process.is_some() && member.started == heard.process => {
+            None if member.process.is_some() && member.started == process => {
                 return Err(LiveError::Ended {
                     node: member.plan.name.clone(),
                     log: crate::chain::core_process::file_tail(&member.plan.log(), 2_000),

@@ -16,14 +16,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a node's process told, or that it ended.
-pub(super) struct Heard {
-    /// Which node.
-    pub node: usize,
-    /// Which of its processes, from 1.
-    pub process: u64,
-    /// What; none when the process has ended.
-    pub told: Option<Told>,
+/// What is heard of processes.
+pub(super) enum Heard {
+    /// A node's process told something, or ended.
+    Node {
+        /// Which node.
+        node: usize,
+        /// Which of its processes, from 1.
+        process: u64,
+        /// What; none when the process has ended.
+        told: Option<Told>,
+    },
+    /// Core's process ended.
+    CoreEnded {
+        /// Which of its processes, from 1.
+        process: u64,
+    },
 }
 
 /// How to start a node, always in the same way.
@@ -118,7 +126,7 @@ impl Process {
                 if !ended && strike.falls() {
                     let _ = dying.lock().unwrap_or_else(PoisonError::into_inner).kill();
                 }
-                if heard.send(Heard { node, process: number, told }).is_err() || ended {
+                if heard.send(Heard::Node { node, process: number, told }).is_err() || ended {
                     return;
                 }
             })

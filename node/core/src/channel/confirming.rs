@@ -19,6 +19,9 @@ use bitcoin::constants::COINBASE_MATURITY;
 use secp256k1::PublicKey;
 use serde::{Deserialize, Serialize};
 
+/// For so many blocks the funding is handed to the chain after each one without it; later only every so many blocks.
+const OFTEN: u32 = 144;
+
 /// A channel whose funding is not deep enough yet for both.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Confirming {
@@ -146,7 +149,9 @@ impl Confirming {
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
-        let mined = next.funded.confirm(height, transactions, env, out);
+        let waited = height.get().saturating_sub(next.since.get());
+        let again = waited <= OFTEN || waited.is_multiple_of(OFTEN);
+        let mined = next.funded.confirm(height, transactions, again, env, out);
         if let Some(why) = next.funded.unfunded(mined, base, &mut Some(next.since), height, out) {
             return Ok(opening::abandon(&why, out));
         }
@@ -199,17 +204,25 @@ pub enum Mined {
 
 impl Funded {
     /// Looks for the funding in a block: the named output must pay exactly the amount to exactly the script (BOLT 2,
-    /// `channel_ready`). What a block's own reward pays is not ready before it can be spent.
+    /// `channel_ready`). What a block's own reward pays is not ready before it can be spent. A funding that is ours and in no block yet is
+    /// handed to the chain again, if wanted: a mempool may lose it, since Core's is gone when it is killed and a full one throws out
+    /// what pays least.
     pub fn confirm(
         &mut self,
         height: BlockHeight,
         transactions: &[Confirmed],
+        again: bool,
         env: &Env,
         out: &mut Out,
     ) -> Mined {
         let funding = self.terms.funding;
         let found = transactions.iter().find(|confirmed| confirmed.tx.compute_txid() == funding.txid);
-        let Some(confirmed) = found else { return Mined::No };
+        let Some(confirmed) = found else {
+            if again {
+                out.effects.extend(self.rebroadcast_funding());
+            }
+            return Mined::No;
+        };
         let pays = confirmed.tx.output.get(funding.vout as usize) == Some(&self.terms.funding_output());
         if !pays && !env.plants(Mutant::FundingIsNotChecked) {
             return Mined::Wrong;

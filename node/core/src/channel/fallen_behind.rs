@@ -33,7 +33,7 @@ impl FallenBehind {
             Input::Command(command) => next.command(command, out)?,
             Input::BlockConnected { height, transactions } => {
                 // That the funding is another one than agreed cannot matter any more.
-                next.funded.confirm(*height, transactions, env, out);
+                next.funded.confirm(*height, transactions, true, env, out);
                 if let Some(spend) = on_chain::spend_in(&next.funded, transactions) {
                     return Ok(OnChain::spent(base, next.funded, &spend.tx, *height, transactions, env, out));
                 }

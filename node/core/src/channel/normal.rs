@@ -126,7 +126,7 @@ impl Normal {
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
-        next.funded.confirm(height, transactions, env, out);
+        next.funded.confirm(height, transactions, true, env, out);
         next.tell_place(height, env, out);
         match on_chain::spend_in(&next.funded, transactions) {
             Some(spend) => Ok(OnChain::spent(base, next.funded, &spend.tx, height, transactions, env, out)),

@@ -244,7 +244,7 @@ impl ShuttingDown {
         out: &mut Out,
     ) -> Result<Phase, Stop> {
         let mut next = self;
-        let mined = next.funded.confirm(height, transactions, env, out);
+        let mined = next.funded.confirm(height, transactions, true, env, out);
         if let Some(why) = next.funded.unfunded(mined, base, &mut next.unfunded_since, height, out) {
             return Ok(opening::abandon_late(&why, out));
         }

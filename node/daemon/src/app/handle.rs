@@ -1,6 +1,6 @@
 //! The node as its control port sees it.
 use super::process::{disconnected, Identity};
-use crate::chain::Taken;
+use crate::chain::{Taken, Trouble};
 use crate::control::{Backend, BoxFuture, Info};
 use crate::net::{Dialer, Peers};
 use crate::owner::{Input, Standing};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-/// A command that changes something waits so long for a node that has just started; then it is refused.
+/// A command waits so long for a node that has just started; then it is refused.
 const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// What the control port holds of the node.
@@ -27,6 +27,26 @@ pub(super) struct Handle {
     pub identity: Identity,
 }
 
+/// Waits until the node stands so; not for long.
+async fn stands_so(
+    mut stands: watch::Receiver<Standing>,
+    trouble: Trouble,
+    is_so: fn(&Standing) -> bool,
+) -> Result<(), CommandError> {
+    match timeout(CATCH_UP, stands.wait_for(is_so)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err(stopping()),
+        Err(_) => {
+            let why = trouble.words().unwrap_or_else(|| "its log says what it waits for".into());
+            Err(CommandError(format!("the node has not caught up with the chain yet: {why}")))
+        }
+    }
+}
+
+fn stopping() -> CommandError {
+    CommandError("the node is stopping".into())
+}
+
 /// Whether a command changes nothing.
 fn only_asks(command: &Command) -> bool {
     matches!(command, Command::ListChannels | Command::ListPayments | Command::Balances)
@@ -35,15 +55,11 @@ fn only_asks(command: &Command) -> bool {
 impl Backend for Handle {
     fn command(&self, command: Command) -> BoxFuture<Result<Reply, CommandError>> {
         let inbox = self.inbox.clone();
-        let mut stands = self.stands.clone();
-        let waits = !only_asks(&command);
+        let (stands, trouble) = (self.stands.clone(), self.identity.trouble.clone());
         Box::pin(async move {
-            let synced = timeout(CATCH_UP, stands.wait_for(|standing| standing.synced));
-            if waits && synced.await.is_err() {
-                let text = "the node has not caught up with the chain yet: is Bitcoin Core running? Its log says what it waits for";
-                return Err(CommandError(text.into()));
-            }
-            let stopping = || CommandError("the node is stopping".into());
+            let is_so: fn(&Standing) -> bool =
+                if only_asks(&command) { |standing| standing.begun } else { |standing| standing.synced };
+            stands_so(stands, trouble, is_so).await?;
             let (reply, answer) = oneshot::channel();
             inbox.send(Input::Command { command, reply }).await.map_err(|_| stopping())?;
             answer.await.map_err(|_| stopping())?
@@ -52,7 +68,10 @@ impl Backend for Handle {
 
     fn connect(&self, peer: NodeId, address: String) -> BoxFuture<Result<(), CommandError>> {
         let dialer = self.dialer.clone();
+        let (stands, trouble) = (self.stands.clone(), self.identity.trouble.clone());
         Box::pin(async move {
+            // A peer could make use of what the node does not know.
+            stands_so(stands, trouble, |standing| standing.synced).await?;
             dialer.connect(peer, &address).await.map_err(|error| CommandError(error.to_string()))
         })
     }
@@ -71,7 +90,7 @@ impl Backend for Handle {
         let mut stands = self.stands.clone();
         Box::pin(async move {
             let there = |standing: &Standing| standing.height >= height && standing.hash.is_some();
-            stands.wait_for(there).await.map(drop).map_err(|_| CommandError("the node is stopping".into()))
+            stands.wait_for(there).await.map(drop).map_err(|_| stopping())
         })
     }
 

@@ -1,5 +1,6 @@
 //! A whole node, put together and run until it is told to stop: the folder, the chain, the owner's thread, the listener, the control
 //! port. What belongs to one of them is in its own file; here stands only the order in which they start and end.
+mod front;
 mod handle;
 #[cfg(feature = "lab")]
 mod lab;
@@ -11,27 +12,27 @@ pub(crate) use process::{
     disconnected, join, listen, open, own, say_where, wait_for_end, ChainEnd, ChainPlan, Identity, Signals,
 };
 
-use crate::chain::{self, Interest, Stop, Taken, Verdict};
+use crate::chain::{self, Core, Interest, Stop, Taken, Verdict};
 use crate::config::CoreConfig;
-use crate::control::{self, ControlError};
-use crate::net::{Book, Dialer, Peers};
+use crate::control::ControlError;
+use crate::net::{Dialer, Peers};
 use crate::owner::{Input, Owner, Standing, INBOX};
-use crate::store::{Opened, Store, StoreError};
+use crate::store::{FolderLock, Opened, Store, StoreError};
 use crate::tower::Client;
 use bitcoin::{BlockHash, Network};
-use handle::Handle;
+use front::Front;
 use leyden_core::ids::NodeId;
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Node, NodeConfig, RestoreError};
 use leyden_core::tower::TowerRestoreError;
 use leyden_core::units::{BlockHeight, FeeratePerKw};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 /// So many notices wait for a slow reader of events.
 const NOTICES: usize = 4_096;
@@ -118,32 +119,22 @@ pub enum RunError {
 pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>) -> Result<(), RunError> {
     let stop = Stop::default();
     let mut signals = Signals::new()?;
-    let begun = Begun::open(&settings, &stop, &mut signals).await?;
+    // First of all: the ports of a folder are those of the process that has it.
+    let lock = FolderLock::take(&settings.folder)?;
+    let id = settings.seed.node_secret().public_key(secp256k1::SECP256K1);
     let (inbox, inputs) = mpsc::channel(INBOX);
-    let (standing, stands) = watch::channel(begun.standing(&settings));
-    let (notices, _) = broadcast::channel(NOTICES);
-    let peers = Peers::new(settings.seed.node_secret(), inbox.clone());
-    let dialer = dialer(&settings, &peers)?;
-    let listener = match settings.listen {
-        Some(address) => Some(listen(address).await?),
-        None => None,
+    let mut front = Front::open(&settings, id, &inbox).await?;
+    let begun = match front.begin(&settings, id, lock, &stop, &mut signals).await {
+        Ok(begun) => begun,
+        Err(error) => {
+            stop.stop();
+            front.server.stop().await;
+            return Err(error);
+        }
     };
+    let Front { standing, notices, peers, dialer, listener, mut stopped, taken, trouble, server } = front;
     let listening = listener.as_ref().map(TcpListener::local_addr).transpose()?;
-    let (stopping, mut stopped) = watch::channel(false);
-    let taken = Taken::default();
-    let handle = Handle {
-        inbox: inbox.clone(),
-        dialer: dialer.clone(),
-        peers: peers.clone(),
-        notices: notices.clone(),
-        stands: stands.clone(),
-        taken: taken.clone(),
-        has_tower: !settings.towers.is_empty(),
-        stopping,
-        identity: Identity { id: begun.id, alias: settings.alias, network: settings.network, listening },
-    };
-    let options = control::Options::new(settings.control, &settings.folder, settings.network);
-    let server = control::Server::start(options, Arc::new(handle)).await?;
+    let stands = standing.subscribe();
     let chain = ChainEnd::start(
         ChainPlan {
             core: settings.core,
@@ -151,6 +142,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
             fallback: settings.fallback_feerate,
             interval: settings.mempool_interval,
             interest: Interest::Preimages,
+            trouble,
         },
         &stop,
         &inbox,
@@ -162,7 +154,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     )?;
     let owner = Owner {
         node: begun.node,
-        store: begun.store,
+        store: Box::new(begun.store),
         peers: peers.clone(),
         chain: chain.broadcaster.clone(),
         taken,
@@ -175,7 +167,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     let (owning, ended) = own("owner", move || owner.run(inputs))?;
     let meeting = tokio::spawn(meet(stands, peers.clone(), dialer, settings.connect, listener));
     tracing::info!(control = %server.address(), listen = ?listening, "the node runs");
-    say_where(&begun.id, listening);
+    say_where(&id, listening);
     wait_for_end("node", &mut signals, &mut stopped, ended).await;
     let _ = inbox.send(Input::Stop).await;
     let result = join(owning).await;
@@ -189,7 +181,6 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
 
 /// What the folder held.
 struct Begun {
-    id: NodeId,
     node: Node,
     store: Store,
     known: Vec<(BlockHeight, BlockHash)>,
@@ -201,16 +192,20 @@ struct Begun {
 
 impl Begun {
     /// The folder as the last run left it, or a new one that begins at Core's tip.
-    async fn open(settings: &Settings, stop: &Stop, signals: &mut Signals) -> Result<Self, RunError> {
-        let (core, network) = (&settings.core, settings.network);
-        let id = settings.seed.node_secret().public_key(secp256k1::SECP256K1);
-        let opened: Opened = open(&settings.folder, id, network, core, stop, signals).await?;
+    async fn open(
+        settings: &Settings,
+        id: NodeId,
+        lock: FolderLock,
+        core: Core,
+        ended: impl Future<Output = ()>,
+    ) -> Result<Self, RunError> {
+        let network = settings.network;
+        let opened: Opened = open(&settings.folder, lock, id, network, core, ended).await?;
         let (seed, config) = (settings.seed.clone(), settings.node.clone());
         let node = Node::restore(seed, config, opened.birthday, &opened.records)?;
         let (known, tip) = (opened.known(), opened.tip());
         tracing::info!(node_id = %id, height = %tip.0, %network, "the node starts");
         Ok(Self {
-            id,
             node,
             store: opened.store,
             known,
@@ -218,11 +213,6 @@ impl Begun {
             #[cfg(feature = "lab")]
             lab: (tip.0, opened.records),
         })
-    }
-
-    fn standing(&self, settings: &Settings) -> Standing {
-        let feerate = settings.fallback_feerate.unwrap_or(FIRST_FEERATE);
-        Standing::at(self.tip, feerate, self.node.unguarded())
     }
 }
 
@@ -242,11 +232,6 @@ fn told(taken: Taken, lab: &Option<LabEnd>) -> impl Fn(Vec<Verdict>) + Send + 's
 #[cfg(not(feature = "lab"))]
 fn told(taken: Taken) -> impl Fn(Vec<Verdict>) + Send + 'static {
     move |verdicts| taken.judge(&verdicts)
-}
-
-fn dialer(settings: &Settings, peers: &Peers) -> io::Result<Dialer> {
-    let book = Book::open(settings.redial.then(|| settings.folder.join("peers")))?;
-    Ok(Dialer::new(peers.clone(), book, settings.redial))
 }
 
 /// Meets peers once the node has caught up: a peer could make use of what it does not know.

@@ -1,16 +1,17 @@
 //! What a process of ours does to begin and to end, and how it names itself, whatever runs in it: a node or a tower.
 use super::RunError;
-use crate::chain::{self, Broadcaster, Core, Interest, Known, Look, Stop, Verdict};
+use crate::chain::{self, Broadcaster, Core, Interest, Known, Look, Stop, Trouble, Verdict};
 use crate::config::CoreConfig;
 use crate::control::{Info, PeerInfo};
 use crate::net::Peers;
 use crate::owner::{Input, Standing};
-use crate::store::{Database, Kept, Opened, StoreError};
+use crate::store::{Database, FolderLock, Kept, Opened, StoreError};
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Network};
 use leyden_core::ids::NodeId;
 use leyden_core::node::CommandError;
 use leyden_core::units::{BlockHeight, FeeratePerKw};
+use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,34 +22,30 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// The folder as the last run left it, or a new one that begins at Core's tip.
+/// The folder as the last run left it, or a new one that begins at Core's tip. `ended`: the process is not wanted any more.
 pub(crate) async fn open<B: Kept>(
     folder: &Path,
+    lock: FolderLock,
     id: NodeId,
     network: Network,
-    core: &CoreConfig,
-    stop: &Stop,
-    signals: &mut Signals,
+    core: Core,
+    ended: impl Future<Output = ()>,
 ) -> Result<Opened<B>, RunError> {
     if !Database::<B>::exists(folder) {
         let birthday = tokio::select! {
-            birthday = birthday(core, network, stop) => birthday?,
-            () = signals.wait() => { stop.stop(); return Err(RunError::Stopped) }
+            birthday = birthday(core, network) => birthday?,
+            () = ended => return Err(RunError::Stopped),
         };
-        Database::<B>::create(folder, id, network, birthday)?;
+        Database::<B>::create_in(&lock, folder, id, network, birthday)?;
     }
-    Ok(Database::open(folder, id, network)?)
+    Ok(Database::open_in(lock, folder, id, network)?)
 }
 
 /// Where a new node begins: at Core's tip.
-async fn birthday(
-    core: &CoreConfig,
-    network: Network,
-    stop: &Stop,
-) -> Result<(BlockHeight, BlockHash), RunError> {
-    let (core, stop) = (core.clone(), stop.clone());
+async fn birthday(core: Core, network: Network) -> Result<(BlockHeight, BlockHash), RunError> {
     let asking = tokio::task::spawn_blocking(move || {
-        let info = Core::new(core, stop).patiently(|rpc| rpc.chain_info()).ok_or(RunError::Stopped)??;
+        let mut core = core;
+        let info = core.patiently(|rpc| rpc.chain_info()).ok_or(RunError::Stopped)??;
         if info.chain != network.to_core_arg() {
             return Err(RunError::OtherChain { core: info.chain, network });
         }
@@ -76,6 +73,8 @@ pub(crate) struct ChainPlan {
     pub interval: Option<Duration>,
     /// Which of its transactions count.
     pub interest: Interest,
+    /// Where it is said what the process waits for.
+    pub trouble: Trouble,
 }
 
 /// The threads that work with Core.
@@ -95,12 +94,12 @@ impl ChainEnd {
         inbox: &mpsc::Sender<Input>,
         told: impl Fn(Vec<Verdict>) + Send + 'static,
     ) -> io::Result<Self> {
-        let ChainPlan { core, known, fallback, interval, interest } = plan;
+        let ChainPlan { core, known, fallback, interval, interest, trouble } = plan;
         let core = || Core::new(core.clone(), stop.clone());
         let broadcaster = Broadcaster::start(core(), told)?;
         let (looks, asked) = threads::channel::<Look>();
         spawn("chain", {
-            let (core, inbox) = (core(), inbox.clone());
+            let (core, inbox) = (core().telling(trouble), inbox.clone());
             move || chain::follow(core, Known::new(known), fallback, &inbox)
         })?;
         spawn("mempool", {
@@ -192,6 +191,8 @@ pub(crate) struct Identity {
     pub network: Network,
     /// Where it listens for peers.
     pub listening: Option<SocketAddr>,
+    /// What keeps it from following the chain.
+    pub trouble: Trouble,
 }
 
 impl Identity {
@@ -210,6 +211,7 @@ impl Identity {
             height: standing.height,
             block_hash: standing.hash.unwrap_or_else(Hash::all_zeros),
             synced: standing.synced && standing.hash.is_some(),
+            waits_for: self.trouble.words(),
             feerate: standing.feerate,
             peers: peers.collect(),
             listening: self.listening.iter().map(ToString::to_string).collect(),

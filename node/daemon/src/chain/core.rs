@@ -17,6 +17,25 @@ pub struct Core {
     rpc: Option<Rpc>,
     stop: Stop,
     told: bool,
+    trouble: Trouble,
+}
+
+/// What keeps the process from following the chain, in words, for whoever asks; nothing while it follows. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Trouble {
+    words: Arc<Mutex<Option<String>>>,
+}
+
+impl Trouble {
+    /// From now on this.
+    pub fn set(&self, words: Option<String>) {
+        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    }
+
+    /// In words, if there is any.
+    pub fn words(&self) -> Option<String> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Ends the threads that wait for Core.
@@ -49,12 +68,27 @@ impl Stop {
 impl Core {
     /// Not connected yet.
     pub fn new(settings: CoreConfig, stop: Stop) -> Self {
-        Self { settings, rpc: None, stop, told: false }
+        Self { settings, rpc: None, stop, told: false, trouble: Trouble::default() }
+    }
+
+    /// Says what it waits for there too.
+    pub fn telling(self, trouble: Trouble) -> Self {
+        Self { trouble, ..self }
+    }
+
+    /// Where it says so.
+    pub fn trouble(&self) -> &Trouble {
+        &self.trouble
     }
 
     /// Whether to go on.
     pub fn stopped(&self) -> bool {
         self.stop.is_set()
+    }
+
+    /// A short pause before something is asked anew.
+    pub fn rest(&self) {
+        self.stop.pause(FIRST_PAUSE);
     }
 
     /// One try. The connection is closed after a failure, so that the next try reads the cookie anew.
@@ -85,12 +119,14 @@ impl Core {
                     if !std::mem::replace(&mut self.told, true) {
                         tracing::warn!("{error}; waiting for it");
                     }
+                    self.trouble.set(Some(error.to_string()));
                     self.stop.pause(pause);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 answer => {
                     if std::mem::take(&mut self.told) {
                         tracing::info!("Bitcoin Core answers again");
+                        self.trouble.set(None);
                     }
                     return Some(answer);
                 }

@@ -1,7 +1,7 @@
 //! Follows the best chain: from the last block that the node has saved to the tip, block by block, and back first where the chain
 //! was reorganised meanwhile, also while the node was down. News are awaited in Core itself, by a long poll.
 use super::core::Core;
-use super::rpc::{ChainInfo, Rpc};
+use super::rpc::{Branch, ChainInfo, Rpc};
 use super::RpcError;
 use crate::owner::Input;
 use bitcoin::BlockHash;
@@ -29,37 +29,57 @@ impl Known {
 
 /// Runs until the process stops. Each new block goes to the owner once, in order; after each, what the chain asks in fees.
 pub fn follow(mut core: Core, mut known: Known, fallback: Option<FeeratePerKw>, inbox: &mpsc::Sender<Input>) {
+    let mut told = false;
     loop {
         let Some(info) = core.patiently(Rpc::chain_info) else { return };
-        let behind = match info {
-            Ok(info) => {
-                if info.behind {
-                    tracing::info!(height = info.blocks, "Bitcoin Core is still behind");
-                }
-                catch_up(&mut core, &mut known, &info, inbox)
-            }
-            Err(error) => Err(Halt::Core(error)),
-        };
-        match behind {
-            Ok(()) => {
-                if inbox.blocking_send(Input::CaughtUp).is_err() {
-                    return;
-                }
-            }
+        let walked = info.map_err(Halt::Core).and_then(|info| {
+            let stand = catch_up(&mut core, &mut known, &info, inbox)?;
+            Ok((info, stand))
+        });
+        let (info, stand) = match walked {
+            Ok(walked) => walked,
             Err(Halt::Stopped) => return,
             Err(Halt::Core(error)) => {
                 // The chain moved under the walk: from the start again.
                 tracing::debug!(%error, "the walk along the chain begins again");
+                core.rest();
                 continue;
             }
-        }
-        if let Some(feerate) = feerate(&mut core, fallback) {
-            if inbox.blocking_send(Input::Feerate(feerate)).is_err() {
-                return;
+        };
+        let go_on = match stand {
+            Stand::AtTheTip => {
+                if std::mem::take(&mut told) {
+                    core.trouble().set(None);
+                }
+                at_the_tip(&mut core, &info, fallback, inbox)
             }
-        }
-        let Some((_, tip)) = known.tip() else { return };
-        let Some(_) = core.patiently(|rpc| rpc.wait_for_new(&tip)) else { return };
+            Stand::Away(why) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::error!(height = info.blocks, "{why}");
+                }
+                core.trouble().set(Some(why.to_owned()));
+                Some(())
+            }
+        };
+        let Some(()) = go_on else { return };
+        let Some(_) = core.patiently(|rpc| rpc.wait_for_new(&info.best)) else { return };
+    }
+}
+
+/// The owner hears that all blocks came before, and the feerate. None when the process stops.
+fn at_the_tip(
+    core: &mut Core,
+    info: &ChainInfo,
+    fallback: Option<FeeratePerKw>,
+    inbox: &mpsc::Sender<Input>,
+) -> Option<()> {
+    if info.behind {
+        tracing::info!(height = info.blocks, "Bitcoin Core is still behind");
+    }
+    inbox.blocking_send(Input::CaughtUp).ok()?;
+    match feerate(core, fallback) {
+        Some(feerate) => inbox.blocking_send(Input::Feerate(feerate)).ok(),
+        None => Some(()),
     }
 }
 
@@ -68,29 +88,40 @@ enum Halt {
     Core(RpcError),
 }
 
+/// Where the node stands after a walk.
+enum Stand {
+    /// It has taken in Core's tip.
+    AtTheTip,
+    /// Core's chain is none that it may follow now. Why.
+    Away(&'static str),
+}
+
+/// Core was killed before its last blocks were on its disk.
+const LOST: &str = "Bitcoin Core has lost blocks that this node has taken in: it waits until they are back";
+const TOO_DEEP: &str = "the chain was reorganised deeper than this node can follow: it waits for the old one";
+
 /// From where the node stands to the tip.
 fn catch_up(
     core: &mut Core,
     known: &mut Known,
     info: &ChainInfo,
     inbox: &mpsc::Sender<Input>,
-) -> Result<(), Halt> {
+) -> Result<Stand, Halt> {
+    if has_lost_blocks(core, known, info)? {
+        return Ok(Stand::Away(LOST));
+    }
     while let Some((height, hash)) = known.tip() {
         let in_chain = height <= info.blocks && ask(core, |rpc| rpc.hash_at(height))? == hash;
         if in_chain {
             break;
         }
         if known.blocks.len() == 1 {
-            tracing::error!(
-                height,
-                "the chain was reorganised deeper than this node can follow: it waits for the old one"
-            );
-            return Err(Halt::Core(RpcError::Settings("too deep a reorganisation".into())));
+            return Ok(Stand::Away(TOO_DEEP));
         }
         known.blocks.pop();
         tell(inbox, Input::BlockGone { height: BlockHeight::new(height) })?;
     }
-    let Some((from, _)) = known.tip() else { return Ok(()) };
+    let Some((from, _)) = known.tip() else { return Ok(Stand::AtTheTip) };
     for height in from + 1..=info.blocks {
         let hash = ask(core, |rpc| rpc.hash_at(height))?;
         let block = ask(core, |rpc| rpc.block(&hash))?;
@@ -101,7 +132,24 @@ fn catch_up(
         let height = BlockHeight::new(height);
         tell(inbox, Input::Block(Arc::new(NewBlock { height, hash, block })))?;
     }
-    Ok(())
+    Ok(Stand::AtTheTip)
+}
+
+/// Whether Core stands on a block that the node has left behind, and found no fault with those above it: it knows less than the node
+/// since it was killed, and will learn them again. A chain never becomes shorter otherwise, unless Core is told that a block is invalid.
+fn has_lost_blocks(core: &mut Core, known: &Known, info: &ChainInfo) -> Result<bool, Halt> {
+    if known.tip().is_none_or(|(height, _)| height <= info.blocks) {
+        return Ok(false);
+    }
+    let left_behind = known.blocks.iter().find(|(height, _)| *height == info.blocks);
+    if left_behind.is_some_and(|(_, hash)| *hash != info.best) {
+        return Ok(false);
+    }
+    let branches = ask(core, Rpc::branches)?;
+    let refused = |branch: &Branch| {
+        branch.status == "invalid" && branch.height.checked_sub(branch.length) == Some(info.blocks)
+    };
+    Ok(!branches.iter().any(refused))
 }
 
 fn ask<T>(core: &mut Core, call: impl Fn(&Rpc) -> Result<T, RpcError>) -> Result<T, Halt> {

@@ -7,7 +7,7 @@ mod rpc;
 mod submit;
 mod taken;
 
-pub use self::core::{Core, Stop};
+pub use self::core::{Core, Stop, Trouble};
 pub use follow::{follow, Known};
 pub use mempool::{watch, Interest, Look};
 pub use rpc::RpcError;

@@ -79,16 +79,16 @@ pub struct ChainInfo {
     pub behind: bool,
 }
 
-/// What `getblockheader` says that matters here.
+/// The end of a branch that Core knows, the best chain's own among them.
 #[derive(Deserialize, Debug)]
-pub struct Header {
-    /// Its height.
+pub struct Branch {
+    /// The height of its last block.
     pub height: u32,
-    /// -1 if it is not in the best chain.
-    pub confirmations: i64,
-    /// The one before.
-    #[serde(rename = "previousblockhash")]
-    pub previous: Option<BlockHash>,
+    /// So many of its blocks are not in the best chain.
+    #[serde(rename = "branchlen")]
+    pub length: u32,
+    /// `active`, `invalid`, `headers-only`, …
+    pub status: String,
 }
 
 impl Rpc {
@@ -150,9 +150,9 @@ impl Rpc {
         self.call("waitfornewblock", json!([millis, tip]))
     }
 
-    /// A block's header.
-    pub fn header(&self, hash: &BlockHash) -> Result<Header, RpcError> {
-        self.call("getblockheader", json!([hash]))
+    /// All branches of the chain.
+    pub fn branches(&self) -> Result<Vec<Branch>, RpcError> {
+        self.call("getchaintips", json!([]))
     }
 
     /// A whole block.

@@ -39,6 +39,7 @@ pub(super) fn result(call: &Call, result: &Value) -> Result<String, Wrong> {
 fn info(info: Info) -> String {
     let connected = info.peers.iter().filter(|peer| peer.ready).count();
     let tip = if info.synced { "" } else { ", not at the tip yet" };
+    let waits_for = info.waits_for.as_deref().unwrap_or("nothing");
     let listening = match info.listening.is_empty() {
         true => "nowhere".to_owned(),
         false => info.listening.join(" "),
@@ -49,6 +50,7 @@ fn info(info: Info) -> String {
         ("network", &info.network),
         ("height", &format!("{}{tip}", info.height)),
         ("block", &info.block_hash),
+        ("waits for", &clean(waits_for)),
         ("feerate", &format!("{} sat/vB", per_vbyte(info.feerate))),
         ("peers", &format!("{connected} connected of {}", info.peers.len())),
         ("listening", &listening),

@@ -68,6 +68,8 @@ pub struct Info {
     pub block_hash: bitcoin::BlockHash,
     /// Whether that is the tip of its source of blocks.
     pub synced: bool,
+    /// What keeps it from following its source of blocks, in words; none while it follows.
+    pub waits_for: Option<String>,
     /// The feerate that it works with now. `openchannel` takes it where none is given.
     pub feerate: FeeratePerKw,
     /// Peers, connected or being dialled.

@@ -21,6 +21,7 @@ object!(Info {
     height => "height",
     block_hash => "block_hash",
     synced => "synced",
+    waits_for => "waits_for",
     feerate => "feerate_per_kw",
     peers => "peers",
     listening => "listening",

@@ -71,6 +71,28 @@ pub struct Database<B> {
     _takes: PhantomData<fn(B)>,
 }
 
+/// Where batches are made durable: a store, or what a test puts in front of one.
+pub trait Durable<B>: Send {
+    /// As [`Database::commit`].
+    ///
+    /// # Errors
+    /// As there.
+    fn commit(&mut self, batch: &B, chain: &[BlockMark]) -> Result<(), StoreError>;
+
+    /// As [`Database::commits`].
+    fn commits(&self) -> u64;
+}
+
+impl<B: Kept> Durable<B> for Database<B> {
+    fn commit(&mut self, batch: &B, chain: &[BlockMark]) -> Result<(), StoreError> {
+        Database::commit(self, batch, chain)
+    }
+
+    fn commits(&self) -> u64 {
+        Database::commits(self)
+    }
+}
+
 /// What an opened store held.
 pub struct Opened<B: Kept = Batch> {
     /// For the commits to come.
@@ -129,7 +151,17 @@ impl<B: Kept> Database<B> {
         network: Network,
         birthday: (BlockHeight, BlockHash),
     ) -> Result<(), StoreError> {
-        let _lock = FolderLock::take(folder)?;
+        Self::create_in(&FolderLock::take(folder)?, folder, node, network, birthday)
+    }
+
+    /// The same, for whoever has locked the folder already.
+    pub(crate) fn create_in(
+        _lock: &FolderLock,
+        folder: &Path,
+        node: NodeId,
+        network: Network,
+        birthday: (BlockHeight, BlockHash),
+    ) -> Result<(), StoreError> {
         let path = folder.join(DATABASE);
         if path.exists() {
             return Err(StoreError::Exists(path));
@@ -151,7 +183,16 @@ impl<B: Kept> Database<B> {
     /// Opens the store of this node, and reads it whole. Refuses another node's, another network's, a newer version's
     /// and a damaged one; brings an older version's up to this one.
     pub fn open(folder: &Path, node: NodeId, network: Network) -> Result<Opened<B>, StoreError> {
-        let lock = FolderLock::take(folder)?;
+        Self::open_in(FolderLock::take(folder)?, folder, node, network)
+    }
+
+    /// The same, for whoever has locked the folder already.
+    pub(crate) fn open_in(
+        lock: FolderLock,
+        folder: &Path,
+        node: NodeId,
+        network: Network,
+    ) -> Result<Opened<B>, StoreError> {
         let path = folder.join(DATABASE);
         if !path.exists() {
             return Err(StoreError::Missing(path));

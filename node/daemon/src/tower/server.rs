@@ -4,12 +4,12 @@ use crate::app::{
     disconnected, join, listen, open, own, say_where, wait_for_end, ChainEnd, ChainPlan, Identity, RunError,
     Signals,
 };
-use crate::chain::{Interest, Stop};
+use crate::chain::{Core, Interest, Stop, Trouble};
 use crate::config::CoreConfig;
 use crate::control::{self, Backend, BoxFuture, Info};
 use crate::net::Peers;
 use crate::owner::{Input, Standing, INBOX};
-use crate::store::Opened;
+use crate::store::{FolderLock, Opened};
 use crate::tower::Keeper;
 use bitcoin::Network;
 use leyden_core::ids::{ChannelId, NodeId};
@@ -55,8 +55,11 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let stop = Stop::default();
     let mut signals = Signals::new()?;
     let id = settings.seed.node_secret().public_key(secp256k1::SECP256K1);
-    let (core, network) = (&settings.core, settings.network);
-    let opened: Opened<TowerBatch> = open(&settings.folder, id, network, core, &stop, &mut signals).await?;
+    let (network, trouble) = (settings.network, Trouble::default());
+    let core = Core::new(settings.core.clone(), stop.clone()).telling(trouble.clone());
+    let lock = FolderLock::take(&settings.folder)?;
+    let opened: Opened<TowerBatch> =
+        open(&settings.folder, lock, id, network, core, signals.wait()).await.inspect_err(|_| stop.stop())?;
     let tower = Tower::restore(settings.tower, opened.birthday.0, &opened.records)?;
     let (known, tip) = (opened.known(), opened.tip());
     tracing::info!(%id, height = %tip.0, %network, records = opened.records.len(), "the tower starts");
@@ -68,7 +71,8 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let listening = listener.local_addr()?;
     let (stopping, mut stopped) = watch::channel(false);
     let (notices, _) = broadcast::channel(1);
-    let identity = Identity { id, alias: settings.alias, network, listening: Some(listening) };
+    let identity =
+        Identity { id, alias: settings.alias, network, listening: Some(listening), trouble: trouble.clone() };
     let backend = Handle { peers: peers.clone(), stands, stopping, notices, identity };
     let options = control::Options::new(settings.control, &settings.folder, network);
     let server = control::Server::start(options, Arc::new(backend)).await?;
@@ -78,6 +82,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         fallback: Some(settings.fallback_feerate),
         interval: Some(settings.mempool_interval),
         interest: Interest::All,
+        trouble,
     };
     let chain = ChainEnd::start(plan, &stop, &inbox, drop)?;
     let broadcaster = chain.broadcaster.clone();

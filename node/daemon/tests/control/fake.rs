@@ -266,6 +266,7 @@ fn info() -> Info {
             .parse()
             .expect("a hash"),
         synced: true,
+        waits_for: None,
         feerate: FeeratePerKw::new(750),
         peers: vec![
             PeerInfo {

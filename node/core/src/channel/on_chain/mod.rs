@@ -214,7 +214,7 @@ impl OnChain {
         out: &mut Out,
     ) -> Phase {
         let mut next = self;
-        let mined = next.funded.confirm(height, transactions, env, out);
+        let mined = next.funded.confirm(height, transactions, true, env, out);
         if let Some(spend) = spend_in(&next.funded, transactions).filter(|_| next.spend.is_none()) {
             next.on_spend(base, &spend.tx, height, out);
         }

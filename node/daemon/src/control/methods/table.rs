@@ -33,9 +33,9 @@ pub const METHODS: &[Method] = &[
         about: "What the node is and where it stands.",
         parameters: &[],
         result: "`node_id`, `alias`, `network`, `height`, `block_hash`, `synced` (whether that is its source's tip), \
-                 `feerate_per_kw`, `peers` (see `listpeers`), `listening` (host:port of each), `commits` (fsyncs \
-                 since its start), `boxes` (of a watchtower those that it keeps; of a node those that not all of its towers have), \
-                 `version`.",
+                 `waits_for` (what keeps it from following, in words, or null), `feerate_per_kw`, `peers` (see `listpeers`), \
+                 `listening` (host:port of each), `commits` (fsyncs since its start), `boxes` (of a watchtower those that it keeps; of a \
+                 node those that not all of its towers have), `version`.",
         errors: NEVER,
         example: "{}",
     },
