@@ -121,6 +121,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     let mut signals = Signals::new()?;
     // First of all: the ports of a folder are those of the process that has it.
     let lock = FolderLock::take(&settings.folder)?;
+    Store::check_kind(&settings.folder)?;
     let id = settings.seed.node_secret().public_key(secp256k1::SECP256K1);
     let (inbox, inputs) = mpsc::channel(INBOX);
     let mut front = Front::open(&settings, id, &inbox).await?;

@@ -144,6 +144,14 @@ impl<B: Kept> Database<B> {
         folder.join(DATABASE).exists()
     }
 
+    /// Refuses a folder whose store belongs to the other program, and changes nothing in it.
+    pub fn check_kind(folder: &Path) -> Result<(), StoreError> {
+        if Self::exists(folder) {
+            look(&folder.join(DATABASE), B::KIND)?;
+        }
+        Ok(())
+    }
+
     /// Makes a new, empty store for this node. It appears whole or not at all.
     pub fn create(
         folder: &Path,
