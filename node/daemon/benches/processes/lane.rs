@@ -57,7 +57,10 @@ impl Lane {
                 });
             }
         }
+        // A payer that is a block behind the payee's would offer an expiry that is too near.
+        let tip = BlockHeight::new(core.mine(1, &addresses[channels]));
         for node in &mut nodes {
+            node.client.call(&Call::WaitBlock { height: tip }).expect("the block");
             for known in &known {
                 node.client.call(&Call::LearnChannel { known: *known }).expect("a channel to learn");
             }
