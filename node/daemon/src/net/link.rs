@@ -1,27 +1,19 @@
-//! One connection after its handshake: a reader that hands whole messages to the owner, and a writer that empties the queue. Many
-//! messages are sealed into one write. Whichever ends first ends both.
+//! One connection after its handshake: a reader that hands whole messages to the owner, beside the queue that is written out.
+//! Whichever ends first ends both.
+use super::queue::Queue;
 use super::ConnectionId;
 use crate::owner::Input;
 use leyden_core::ids::NodeId;
-use leyden_core::transport::{Receiver, Sender, Session, HEADER_LEN};
+use leyden_core::transport::{Receiver, HEADER_LEN};
 use std::future::pending;
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, BufReader};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, Notify};
 use tokio::time::timeout;
 
-/// So many bytes may wait for a peer. Twice what 483 HTLCs and their answers need.
-const MOST_QUEUED: usize = 4 << 20;
-/// So many bytes may wait for all peers together; beyond it whoever has more than a message waiting is given up.
-const MOST_QUEUED_IN_ALL: usize = 64 << 20;
-/// What a peer may always have waiting.
-const ONE_MESSAGE: usize = 64 << 10;
 /// A peer that does not close its side after we closed ours is cut off.
 const LINGER: Duration = Duration::from_secs(5);
 /// So many messages are handed over as one: what the owner may have waiting stays bounded by bytes, and not by tiny messages.
@@ -30,99 +22,6 @@ const MOST_TOGETHER: usize = 64;
 const LAST_WORDS: Duration = Duration::from_secs(30);
 /// What is read from the socket at once.
 const READ_BUFFER: usize = 64 << 10;
-
-/// What waits to be sent over one connection.
-pub(super) struct Queue {
-    messages: mpsc::UnboundedSender<Out>,
-    waiting: Arc<Waiting>,
-    aborted: Arc<Notify>,
-    finishing: Arc<Notify>,
-    /// The peer was too far behind: nothing more is kept for it.
-    given_up: AtomicBool,
-}
-
-/// The other end of a [`Queue`].
-pub(super) struct Outgoing {
-    messages: mpsc::UnboundedReceiver<Out>,
-    waiting: Arc<Waiting>,
-    aborted: Arc<Notify>,
-    finishing: Arc<Notify>,
-}
-
-/// Bytes that wait: of this connection, and of all. Those of a connection that is gone do not count.
-struct Waiting {
-    here: AtomicUsize,
-    in_all: Arc<AtomicUsize>,
-}
-
-impl Waiting {
-    /// What waited before, here and in all.
-    fn add(&self, bytes: usize) -> (usize, usize) {
-        let here = self.here.fetch_add(bytes, Ordering::Relaxed);
-        (here, self.in_all.fetch_add(bytes, Ordering::Relaxed))
-    }
-
-    fn remove(&self, bytes: usize) {
-        self.here.fetch_sub(bytes, Ordering::Relaxed);
-        self.in_all.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.in_all.fetch_sub(self.here.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
-}
-
-enum Out {
-    Messages(Vec<Vec<u8>>),
-    Finish,
-}
-
-impl Queue {
-    pub fn new(in_all: Arc<AtomicUsize>) -> (Self, Outgoing) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let waiting = Arc::new(Waiting { here: AtomicUsize::new(0), in_all });
-        let [aborted, finishing] = [(); 2].map(|()| Arc::new(Notify::new()));
-        let queue = Self {
-            messages: sender,
-            waiting: waiting.clone(),
-            aborted: aborted.clone(),
-            finishing: finishing.clone(),
-            given_up: AtomicBool::new(false),
-        };
-        (queue, Outgoing { messages: receiver, waiting, aborted, finishing })
-    }
-
-    /// More messages. False if the peer is so far behind that the connection is given up now.
-    pub fn push(&self, messages: Vec<Vec<u8>>) -> bool {
-        if self.given_up.load(Ordering::Relaxed) {
-            return true;
-        }
-        let len = messages.iter().map(Vec::len).sum();
-        let (here, in_all) = self.waiting.add(len);
-        if here > MOST_QUEUED || (in_all > MOST_QUEUED_IN_ALL && here > ONE_MESSAGE) {
-            self.waiting.remove(len);
-            self.given_up.store(true, Ordering::Relaxed);
-            self.abort();
-            return false;
-        }
-        // A writer that is gone took the connection with it.
-        let _ = self.messages.send(Out::Messages(messages));
-        true
-    }
-
-    /// Ends the connection behind all that waits.
-    pub fn finish(&self) {
-        let _ = self.messages.send(Out::Finish);
-        self.finishing.notify_one();
-    }
-
-    /// Ends the connection now.
-    pub fn abort(&self) {
-        self.aborted.notify_one();
-    }
-}
 
 /// A connection as the owner knows it.
 pub(super) struct Line {
@@ -137,21 +36,18 @@ pub(super) struct Line {
 }
 
 /// Runs until the connection ends, for whatever reason.
-pub(super) async fn run(line: &Line, stream: TcpStream, session: Session, outgoing: Outgoing) {
-    let (reading, writing) = stream.into_split();
-    let Session { sender, receiver } = session;
-    let (aborted, finishing) = (outgoing.aborted.clone(), outgoing.finishing.clone());
+pub(super) async fn run(line: &Line, stream: OwnedReadHalf, receiver: Receiver, queue: &Queue) {
     let heard = Notify::new();
-    let mut reader = pin!(read(line, &heard, reading, receiver));
+    let mut reader = pin!(read(line, &heard, stream, receiver));
     let ended = tokio::select! {
         ended = &mut reader => ended,
-        ended = write(writing, sender, outgoing) => {
+        ended = queue.write() => {
             // To close over unread bytes would take back what was sent last. The peer closes its side when it has read it.
             let _ = timeout(LINGER, reader).await;
             ended
         }
-        () = aborted.notified() => Ok(()),
-        () = overdue(&finishing) => Ok(()),
+        () = queue.aborted.notified() => Ok(()),
+        () = overdue(&queue.finishing) => Ok(()),
         () = tell_of_silence(line, &heard) => Ok(()),
     };
     if let Err(error) = ended {
@@ -227,43 +123,17 @@ async fn gather(stream: OwnedReadHalf, mut receiver: Receiver, arrived: &mut Arr
     }
 }
 
-async fn write(mut stream: OwnedWriteHalf, mut sender: Sender, mut outgoing: Outgoing) -> io::Result<()> {
-    let mut sealed = Vec::new();
-    while let Some(first) = outgoing.messages.recv().await {
-        sealed.clear();
-        let mut next = Some(first);
-        let mut finished = false;
-        while let Some(out) = next {
-            match out {
-                Out::Messages(messages) => {
-                    for bytes in messages {
-                        outgoing.waiting.remove(bytes.len());
-                        sender.seal(&bytes, &mut sealed).map_err(io::Error::other)?;
-                    }
-                }
-                Out::Finish => {
-                    finished = true;
-                    break;
-                }
-            }
-            next = if sealed.len() < READ_BUFFER { outgoing.messages.try_recv().ok() } else { None };
-        }
-        stream.write_all(&sealed).await?;
-        if finished {
-            return stream.shutdown().await;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::net::handshake;
+    use leyden_core::transport::{Sender, Session};
     use secp256k1::{SecretKey, SECP256K1};
     use std::future::Future;
     use std::sync::atomic::AtomicBool;
-    use tokio::net::TcpListener;
+    use std::sync::Arc;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::runtime::Builder;
 
     /// Both ends of a connection behind its handshake.
@@ -288,6 +158,11 @@ mod tests {
         (Line { peer, connection: ConnectionId(1), inbox, silence }, heard)
     }
 
+    fn split(stream: TcpStream, sender: Sender) -> (OwnedReadHalf, Queue) {
+        let (reading, writing) = stream.into_split();
+        (reading, Queue::new(sender, writing, Arc::default()))
+    }
+
     fn in_runtime(test: impl Future<Output = ()>) {
         Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test);
     }
@@ -297,8 +172,8 @@ mod tests {
         in_runtime(async {
             let [(stream, session), other] = pair().await;
             let (line, mut heard) = line(Duration::from_millis(1));
-            let (_queue, outgoing) = Queue::new(Arc::default());
-            tokio::spawn(async move { run(&line, stream, session, outgoing).await });
+            let (stream, queue) = split(stream, session.sender);
+            tokio::spawn(async move { run(&line, stream, session.receiver, &queue).await });
             for _ in 0..3 {
                 assert!(matches!(heard.recv().await, Some(Input::Silent { .. })));
             }
@@ -319,12 +194,58 @@ mod tests {
             sealed.extend([7; 40]);
             far.write_all(&sealed).await.expect("it is sent");
             let (line, mut heard) = line(Duration::from_secs(60));
-            let (_queue, outgoing) = Queue::new(Arc::default());
-            run(&line, stream, session, outgoing).await;
+            let (stream, queue) = split(stream, session.sender);
+            run(&line, stream, session.receiver, &queue).await;
             drop(line);
             let Some(Input::Messages { messages, .. }) = heard.recv().await else { panic!("nothing came") };
             assert_eq!(messages, [1, 2, 3].map(|byte| vec![0, 19, byte]));
             assert!(heard.recv().await.is_none());
+        });
+    }
+
+    #[test]
+    fn what_the_socket_does_not_take_waits_its_turn_and_arrives_in_order() {
+        in_runtime(async {
+            let [(stream, session), (far, far_session)] = pair().await;
+            let (near, mut answers) = line(Duration::from_secs(60));
+            let (stream, queue) = split(stream, session.sender);
+            let queue = Arc::new(queue);
+            let (writer, receiver) = (queue.clone(), session.receiver);
+            let near = tokio::spawn(async move { run(&near, stream, receiver, &writer).await });
+            // More than the sockets' buffers hold, before anybody reads.
+            let message = |number: u32| [&[0, 19][..], &number.to_be_bytes(), &[7; 4_000]].concat();
+            let count = 900;
+            assert!((0..count).all(|number| queue.push(&[message(number)])));
+            queue.finish();
+            assert!(queue.push(&[message(count)]), "behind the end nothing is taken");
+            let (far_line, mut heard) = line(Duration::from_secs(60));
+            let (far, far_queue) = split(far, far_session.sender);
+            let receiver = far_session.receiver;
+            tokio::spawn(async move { run(&far_line, far, receiver, &far_queue).await });
+            let mut next = 0;
+            while let Some(input) = heard.recv().await {
+                let Input::Messages { messages, .. } = input else { panic!("{input:?}") };
+                for bytes in messages {
+                    assert!(bytes == message(next), "the {next}th");
+                    next += 1;
+                }
+            }
+            assert_eq!(next, count);
+            near.await.expect("it ends once the peer has closed");
+            assert!(answers.recv().await.is_none());
+        });
+    }
+
+    #[test]
+    fn a_peer_that_reads_nothing_is_given_up() {
+        in_runtime(async {
+            let [(stream, session), _far] = pair().await;
+            let (line, _heard) = line(Duration::from_secs(60));
+            let (stream, queue) = split(stream, session.sender);
+            let taken = (0..400).take_while(|_| queue.push(&[vec![0; 60_000]])).count();
+            assert!((70..400).contains(&taken), "4 MiB and what the sockets hold: {taken}");
+            assert!(queue.push(&[vec![0; 100]]), "said once");
+            run(&line, stream, session.receiver, &queue).await;
         });
     }
 }

@@ -4,11 +4,12 @@
 //! ```text
 //!   listen ─┐                      ┌─ reader ─► the owner's inbox (bounded: a full one stops reading, and TCP the peer)
 //!           ├─► handshake ─► link ─┤
-//!   dial ───┘                      └─ writer ◄─ queue of the link (bounded: a peer that does not read is dropped)
+//!   dial ───┘                      └─ queue ◄─ the owner (bounded: a peer that does not read is dropped)
 //! ```
 mod dialer;
 mod handshake;
 mod link;
+mod queue;
 
 pub use dialer::{Book, Dialer};
 pub use handshake::ConnectError;
@@ -16,7 +17,8 @@ pub use handshake::ConnectError;
 use crate::owner::Input;
 use leyden_core::ids::NodeId;
 use leyden_core::transport::Session;
-use link::{Line, Queue};
+use link::Line;
+use queue::Queue;
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use secp256k1::SecretKey;
 use std::collections::{BTreeMap, VecDeque};
@@ -66,7 +68,7 @@ struct Shared {
 /// A connection that stands.
 struct Link {
     connection: ConnectionId,
-    queue: Queue,
+    queue: Arc<Queue>,
     address: String,
     inbound: bool,
     ready: bool,
@@ -127,7 +129,7 @@ impl Peers {
     pub fn send(&self, peer: &NodeId, connection: ConnectionId, messages: Vec<Vec<u8>>) {
         let links = self.links();
         let Some(link) = links.get(peer).filter(|link| link.connection == connection) else { return };
-        if !link.queue.push(messages) {
+        if !link.queue.push(&messages) {
             tracing::warn!(%peer, "the peer does not read what it is sent: the connection is dropped");
         }
     }
@@ -229,8 +231,10 @@ impl Peers {
     /// The handshake is done: the owner hears of it before any message.
     async fn start(&self, peer: NodeId, stream: TcpStream, session: Session, address: String, inbound: bool) {
         let connection = ConnectionId(self.shared.next.fetch_add(1, Ordering::Relaxed));
-        let (queue, outgoing) = Queue::new(self.shared.waiting.clone());
-        let link = Link { connection, queue, address, inbound, ready: false };
+        let (reading, writing) = stream.into_split();
+        let Session { sender, receiver } = session;
+        let queue = Arc::new(Queue::new(sender, writing, self.shared.waiting.clone()));
+        let link = Link { connection, queue: queue.clone(), address, inbound, ready: false };
         let replaced = self.links().insert(peer, link);
         if let Some(old) = replaced {
             old.queue.abort();
@@ -241,7 +245,7 @@ impl Peers {
         let peers = self.clone();
         let line = Line { peer, connection, inbox: self.shared.inbox.clone(), silence: SILENCE };
         tokio::spawn(async move {
-            link::run(&line, stream, session, outgoing).await;
+            link::run(&line, reading, receiver, &queue).await;
             peers.forget(&peer, connection);
             let _ = line.inbox.send(Input::Disconnected { peer, connection }).await;
         });
