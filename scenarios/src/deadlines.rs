@@ -97,6 +97,8 @@ fn expiry_comes_while_the_fulfil_waits(net: &mut Net) {
     net.expect_success(payment);
     mine_to(net, incoming - 19);
     assert!(net.mempool().is_empty(), "not before its time");
+    // It would make Alice close too, and only one of them can be first.
+    net.on_message(bob, alice, Kind::Error, Fault::Drop);
     net.mine(1);
     assert_eq!(net.mempool_labels(), ["alice-bob/C2b"]);
     net.mine(2);

@@ -54,6 +54,8 @@ fn seed_r_is_pulled_back_on_the_chain(net: &mut Net) {
 fn seed_without_r_the_last_lock_runs_out_first(net: &mut Net) {
     let (nodes, channels) = line(net);
     let (payment, expiries) = lock(net, &nodes, &channels, false);
+    // It would make D close too, and only one of them can be first.
+    net.on_message(nodes[2], nodes[3], Kind::Error, Fault::Drop);
     let begin = net.height();
     net.mine_until(4 * DAY, "the payment's end", |net| !is_pending(net, payment));
     let timeout = net.height_of("carol-dave/HT2a");
@@ -97,6 +99,8 @@ fn seed_silent_hop_for_ever_and_a_second_route(net: &mut Net) {
     let invoice = net.invoice_with_delta(dave, AMOUNT, Some(DAY));
     net.silence(nodes[2]);
     net.on_message(bob, alice, Kind::UpdateFailHtlc, Fault::Hold);
+    // It would make B close too, and only one of them can be first.
+    net.on_message(alice, bob, Kind::Error, Fault::Drop);
     let payment = net.start_pay_invoice(alice, &invoice);
     net.run();
     let begin = net.height();

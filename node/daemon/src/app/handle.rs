@@ -120,8 +120,7 @@ impl Backend for Handle {
         }
         let mut stands = self.stands.clone();
         Box::pin(async move {
-            let all = stands.wait_for(|standing| standing.boxes == 0).await.map(drop);
-            all.map_err(|_| CommandError("the node is stopping".into()))
+            stands.wait_for(|standing| standing.boxes == 0).await.map(drop).map_err(|_| stopping())
         })
     }
 

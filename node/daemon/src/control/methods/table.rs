@@ -261,7 +261,7 @@ pub const METHODS: &[Method] = &[
             optional("more_than", "integer", "answers at once", "Answer when it is more than this."),
         ],
         result: "`count`.",
-        errors: NEVER,
+        errors: "when there is no such channel any more, and no more of its transactions can come.",
         example: r#"{"channel_id": "0101010101010101010101010101010101010101010101010101010101010101", "more_than": 0}"#,
     },
     Method {
