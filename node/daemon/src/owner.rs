@@ -363,16 +363,7 @@ impl Desk {
         }
         self.owner.standing.send_if_modified(|old| std::mem::replace(old, self.standing) != self.standing);
         let mut mail = Mail::default();
-        for action in round.actions {
-            match action {
-                Action::Send { peer, bytes } => mail.entry(peer).or_default().push(bytes),
-                Action::Disconnect { .. } => {
-                    self.post(std::mem::take(&mut mail));
-                    self.act(action);
-                }
-                _ => self.act(action),
-            }
-        }
+        round.actions.into_iter().for_each(|action| self.act(action, &mut mail));
         self.post(mail);
         Ok(())
     }
@@ -402,10 +393,12 @@ impl Desk {
         }
     }
 
-    fn act(&mut self, action: Action) {
+    /// What is to be sent waits in the mail for the end of the round, or of a connection.
+    fn act(&mut self, action: Action, mail: &mut Mail) {
         match action {
-            Action::Send { peer, bytes } => self.post(Mail::from([(peer, vec![bytes])])),
+            Action::Send { peer, bytes } => mail.entry(peer).or_default().push(bytes),
             Action::Disconnect { peer } => {
+                self.post(std::mem::take(mail));
                 if let Some(connection) = self.links.get(&peer) {
                     self.owner.peers.hang_up(&peer, *connection);
                 }
