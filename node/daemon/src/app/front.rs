@@ -11,6 +11,7 @@ use crate::store::FolderLock;
 use leyden_core::ids::NodeId;
 use leyden_core::node::Notice;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -23,6 +24,8 @@ pub(super) struct Front {
     pub dialer: Dialer,
     /// Nobody is taken in before the node has caught up.
     pub listener: Option<TcpListener>,
+    /// Where that is.
+    pub listening: Option<SocketAddr>,
     pub stopped: watch::Receiver<bool>,
     pub taken: Taken,
     pub trouble: Trouble,
@@ -62,7 +65,7 @@ impl Front {
         };
         let options = control::Options::new(settings.control, &settings.folder, network);
         let server = control::Server::start(options, Arc::new(handle)).await?;
-        Ok(Self { standing, notices, peers, dialer, listener, stopped, taken, trouble, server })
+        Ok(Self { standing, notices, peers, dialer, listener, listening, stopped, taken, trouble, server })
     }
 
     /// The node, once it is there. Until then its owner is told what it waits for, and may stop it.

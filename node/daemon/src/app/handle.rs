@@ -98,17 +98,14 @@ impl Backend for Handle {
         let taken = self.taken.clone();
         let channels = self.command(Command::ListChannels);
         Box::pin(async move {
-            let known = match channels.await? {
-                Reply::Channels(channels) => channels.iter().any(|known| known.channel_id == channel),
-                _ => false,
-            };
             let count = taken.count(&channel);
-            match more_than {
-                Some(few) if count <= few && !known => {
-                    Err(CommandError(format!("{channel} is no channel of this node, or not any more")))
+            let Some(few) = more_than.filter(|few| count <= *few) else { return Ok(count) };
+            // Of a channel that is not there no more can come.
+            match channels.await? {
+                Reply::Channels(channels) if channels.iter().any(|known| known.channel_id == channel) => {
+                    Ok(taken.more_than(channel, few).await)
                 }
-                Some(few) => Ok(taken.more_than(channel, few).await),
-                None => Ok(count),
+                _ => Err(CommandError(format!("{channel} is no channel of this node, or not any more"))),
             }
         })
     }

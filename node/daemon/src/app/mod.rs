@@ -133,8 +133,8 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
             return Err(error);
         }
     };
-    let Front { standing, notices, peers, dialer, listener, mut stopped, taken, trouble, server } = front;
-    let listening = listener.as_ref().map(TcpListener::local_addr).transpose()?;
+    let Front { standing, notices, peers, dialer, listener, listening, mut stopped, taken, trouble, server } =
+        front;
     let stands = standing.subscribe();
     let chain = ChainEnd::start(
         ChainPlan {
