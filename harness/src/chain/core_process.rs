@@ -134,20 +134,16 @@ impl CoreLaunch {
     pub fn ready(self) -> Result<CoreProcess, CoreError> {
         let mut launch = self;
         for _ in 0..PORT_ATTEMPTS {
-            match launch.ready.recv_timeout(START_DEADLINE) {
-                Ok(Startup::Ready) => return Ok(launch.process),
-                Ok(Startup::Ended(output)) if PORT_TAKEN.iter().any(|words| output.contains(words)) => {
-                    let (exe, peers) = (launch.process.exe.clone(), launch.process.peers());
+            match launch.process.answers(&launch.ready) {
+                Ok(()) => return Ok(launch.process),
+                Err(CoreError::Ended { exe, output })
+                    if PORT_TAKEN.iter().any(|words| output.contains(words)) =>
+                {
+                    let peers = launch.process.peers();
                     drop(launch);
                     launch = CoreProcess::launch(&exe, peers)?;
                 }
-                Ok(Startup::Ended(output)) => {
-                    return Err(CoreError::Ended { exe: launch.process.exe.clone(), output });
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    let log = launch.process.log_tail();
-                    return Err(CoreError::Slow { exe: launch.process.exe.clone(), log });
-                }
+                Err(error) => return Err(error),
             }
         }
         Err(CoreError::NoPort)
@@ -218,6 +214,11 @@ impl CoreProcess {
         // The new one is there before the old one goes: somebody cleans up at any time.
         let mut old = std::mem::replace(&mut self.supervisor, supervisor);
         end(&mut old);
+        self.answers(&ready)
+    }
+
+    /// Waits until it answers.
+    fn answers(&self, ready: &Receiver<Startup>) -> Result<(), CoreError> {
         match ready.recv_timeout(START_DEADLINE) {
             Ok(Startup::Ready) => Ok(()),
             Ok(Startup::Ended(output)) => Err(CoreError::Ended { exe: self.exe.clone(), output }),
