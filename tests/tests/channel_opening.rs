@@ -1,17 +1,15 @@
 //! Opening a channel: the rules of BOLT 2 "Channel Establishment v1", each broken once.
 mod bad_opens;
 mod pair;
+mod proposal;
 
 use bad_opens::BAD_OPENS;
 use bitcoin::{OutPoint, Transaction, TxOut};
 use leyden_core::channel::*;
 use leyden_core::ids::ChannelId;
-use leyden_core::keys::Basepoints;
-use leyden_core::tx::{
-    funding_output, ChannelTerms, ChannelType, Commitment, CommitmentKeys, CommitmentSpec, PartyTerms, Side,
-};
-use leyden_core::units::{BlockHeight, CommitmentNumber, FeeratePerKw, Msat, Sat};
-use leyden_core::wire::{AcceptChannel, Features, FundingCreated, Message, OpenChannel, OpeningKeys};
+use leyden_core::tx::{funding_output, ChannelType, Side};
+use leyden_core::units::{BlockHeight, FeeratePerKw, Msat, Sat};
+use leyden_core::wire::{AcceptChannel, Features, Message, OpenChannel};
 use pair::*;
 
 #[test]
@@ -299,23 +297,9 @@ fn funded_by(make: impl FnOnce(TxOut) -> Transaction) -> (Pair, Transaction) {
     let output =
         funding_output(&open.keys.funding_pubkey, &accept.keys.funding_pubkey, open.funding_satoshis);
     let tx = make(output);
-    let terms = terms_of(&open, &accept, OutPoint { txid: tx.compute_txid(), vout: 0 });
-    let (half, number) = (Msat::new(500_000_000), CommitmentNumber::ZERO);
-    let spec = CommitmentSpec {
-        feerate: open.feerate_per_kw,
-        to_holder: half,
-        to_counterparty: half,
-        htlcs: Vec::new(),
-    };
-    let keys = CommitmentKeys::derive(&terms, Side::Remote, accept.keys.first_per_commitment_point);
-    let commitment = Commitment::build(&terms, Side::Remote, number, keys, &spec);
-    let created = FundingCreated {
-        temporary_channel_id: open.temporary_channel_id,
-        funding_txid: terms.funding.txid,
-        funding_output_index: 0,
-        signature: commitment.sign(&terms, &pair.a.seed.channel_keys(7)),
-    };
-    pair.receive(B, Message::FundingCreated(created));
+    let funding = OutPoint { txid: tx.compute_txid(), vout: 0 };
+    let created = proposal::funding_created(&open, &accept, funding, &pair.a.seed.channel_keys(7));
+    pair.receive(B, created);
     assert!(pair.channel(B).is_funded(), "what it pays cannot be seen before the chain shows it");
     (pair, tx)
 }
@@ -351,28 +335,5 @@ fn accept_of(message: &Message) -> Option<AcceptChannel> {
     match message {
         Message::AcceptChannel(accept) => Some(accept.as_ref().clone()),
         _ => None,
-    }
-}
-
-/// As the opener sees it.
-fn terms_of(open: &OpenChannel, accept: &AcceptChannel, funding: OutPoint) -> ChannelTerms {
-    let party = |keys: &OpeningKeys, dust_limit, to_self_delay| PartyTerms {
-        basepoints: Basepoints {
-            funding_pubkey: keys.funding_pubkey,
-            revocation: keys.revocation_basepoint,
-            payment: keys.payment_basepoint,
-            delayed_payment: keys.delayed_payment_basepoint,
-            htlc: keys.htlc_basepoint,
-        },
-        dust_limit,
-        to_self_delay,
-    };
-    ChannelTerms {
-        channel_type: ChannelType::StaticRemotekey,
-        funding,
-        funding_amount: open.funding_satoshis,
-        opener: Side::Local,
-        local: party(&open.keys, open.dust_limit_satoshis, accept.to_self_delay),
-        remote: party(&accept.keys, accept.dust_limit_satoshis, open.to_self_delay),
     }
 }

@@ -38,7 +38,7 @@ fn open_over(world: &mut World, n: usize, from: usize, temporary: ChannelId, fun
         _ => None,
     });
     let accept = accept.unwrap_or_else(|| panic!("not accepted: {:?}", said(&turn)));
-    hear(world, n, from, &funding_created(&open, &accept, funding))
+    hear(world, n, from, &funding_created(&open, &accept, funding, &keys()))
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Begun {
 
     /// Up to `funding_signed`: nothing of the lie shows yet.
     fn sign(&self, peer: &mut RawPeer, funding: OutPoint) -> Result<ChannelId, Failed> {
-        peer.send(&funding_created(&self.open, &self.accept, funding));
+        peer.send(&funding_created(&self.open, &self.accept, funding, &keys()));
         let channel = ChannelId::from_funding(funding);
         let reaction = peer.reaction()?;
         let signed = |message: &Message| matches!(message, Message::FundingSigned(signed) if signed.channel_id == channel);

@@ -58,6 +58,11 @@ fn refusals(end: &End, onions: &[SentOnion]) -> Vec<(u64, Option<(usize, Failure
     end.refused().into_iter().map(read).collect()
 }
 
+/// Whether the node itself said that it knows of no such payment.
+fn is_unknown((_, failure): &(u64, Option<(usize, Failure)>)) -> bool {
+    matches!(failure, Some((0, Failure::IncorrectOrUnknownPaymentDetails { .. })))
+}
+
 /// Nothing is left in the channel, and the other peer's channel has not suffered.
 fn is_over(bench: &mut Bench) -> Outcome {
     let channels = bench.channels()?;
@@ -79,10 +84,7 @@ fn one_of_several() -> Outcome {
     end.talk()?;
     let (paid, refused) = (end.fulfilled(), refusals(&end, &onions));
     due(paid.len() == 1 && refused.len() == 2, || format!("{paid:?}, {refused:?}"))?;
-    let unknown = |(_, failure): &(u64, Option<(usize, Failure)>)| {
-        matches!(failure, Some((0, Failure::IncorrectOrUnknownPaymentDetails { .. })))
-    };
-    due(refused.iter().all(unknown), || format!("{refused:?}"))?;
+    due(refused.iter().all(is_unknown), || format!("{refused:?}"))?;
     is_over(&mut bench)
 }
 
@@ -177,10 +179,7 @@ fn parts() -> Outcome {
         }
     }
     let (paid, refused) = (end.fulfilled(), refusals(&end, &onions));
-    let unknown = |(_, failure): &(u64, Option<(usize, Failure)>)| {
-        matches!(failure, Some((0, Failure::IncorrectOrUnknownPaymentDetails { .. })))
-    };
-    let right = paid.is_empty() && refused.len() == 4 && refused.iter().all(unknown);
+    let right = paid.is_empty() && refused.len() == 4 && refused.iter().all(is_unknown);
     due(right, || format!("{paid:?}, {refused:?}"))?;
     is_over(&mut bench)
 }

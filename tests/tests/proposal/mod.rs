@@ -68,8 +68,13 @@ pub fn terms(open: &OpenChannel, accept: &AcceptChannel, funding: OutPoint) -> C
     }
 }
 
-/// `funding_created` over any output at all, rightly signed: the opener need not own what it names, and it need not exist.
-pub fn funding_created(open: &OpenChannel, accept: &AcceptChannel, funding: OutPoint) -> Message {
+/// `funding_created` over any output at all, rightly signed with the opener's keys: it need not own what it names, which need not exist.
+pub fn funding_created(
+    open: &OpenChannel,
+    accept: &AcceptChannel,
+    funding: OutPoint,
+    of: &ChannelKeys,
+) -> Message {
     let terms = terms(open, accept, funding);
     let spec = CommitmentSpec {
         feerate: open.feerate_per_kw,
@@ -83,6 +88,6 @@ pub fn funding_created(open: &OpenChannel, accept: &AcceptChannel, funding: OutP
         temporary_channel_id: open.temporary_channel_id,
         funding_txid: funding.txid,
         funding_output_index: funding.vout as u16,
-        signature: commitment.sign(&terms, &keys()),
+        signature: commitment.sign(&terms, of),
     })
 }
