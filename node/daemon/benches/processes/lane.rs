@@ -58,9 +58,8 @@ impl Lane {
             }
         }
         // A payer that is a block behind the payee's would offer an expiry that is too near.
-        let tip = BlockHeight::new(core.mine(1, &addresses[channels]));
+        mine(core, &mut nodes, 1, &addresses[channels]);
         for node in &mut nodes {
-            node.client.call(&Call::WaitBlock { height: tip }).expect("the block");
             for known in &known {
                 node.client.call(&Call::LearnChannel { known: *known }).expect("a channel to learn");
             }
@@ -129,9 +128,7 @@ pub fn memory_with(core: &Core, channels: usize) -> (u64, u64) {
     let mut nodes = ["many-0", "many-1"].map(|name| Node::start(core, name));
     let before = nodes.iter().map(Node::memory).max().unwrap_or_default();
     let miner = nodes[0].client.newaddress().expect("an address").to_string();
-    core.mine(110, &miner);
-    let tip = BlockHeight::new(core.mine(1, &miner));
-    nodes[0].client.call(&Call::WaitBlock { height: tip }).expect("the block");
+    mine(core, &mut nodes, 111, &miner);
     let (peer, address) = (nodes[1].id, nodes[1].address.clone());
     nodes[0].client.connect_peer(peer, &address).expect("they connect");
     let mut events = nodes[0].client.events(None).expect("events");
@@ -142,16 +139,18 @@ pub fn memory_with(core: &Core, channels: usize) -> (u64, u64) {
         });
         let named: Vec<ChannelId> = named.collect();
         named.into_iter().for_each(|channel| published(&mut nodes[0].client, channel));
-        let tip = BlockHeight::new(core.mine(1, &miner));
-        for node in &mut nodes {
-            node.client.call(&Call::WaitBlock { height: tip }).expect("the block");
-        }
+        mine(core, &mut nodes, 1, &miner);
     }
-    let tip = BlockHeight::new(core.mine(6, &miner));
-    for node in &mut nodes {
-        node.client.call(&Call::WaitBlock { height: tip }).expect("the block");
-    }
+    mine(core, &mut nodes, 6, &miner);
     (before, nodes.iter().map(Node::memory).max().unwrap_or_default())
+}
+
+/// So many blocks, which all of these nodes take in.
+fn mine(core: &Core, nodes: &mut [Node], blocks: u32, miner: &str) {
+    let height = BlockHeight::new(core.mine(blocks, miner));
+    for node in nodes {
+        node.client.call(&Call::WaitBlock { height }).expect("the block");
+    }
 }
 
 fn request(peer: NodeId, funding_amount: Sat, push: Msat) -> Call {
@@ -175,11 +174,8 @@ fn channel_named(events: &mut Events) -> ChannelId {
 
 /// Opens a channel to the next node, and waits until both can use it.
 fn open(core: &Core, nodes: &mut [Node], from: usize, miner: &str) -> ShortChannelId {
-    let tip = BlockHeight::new(core.mine(1, miner));
+    mine(core, nodes, 1, miner);
     let (peer, address) = (nodes[from + 1].id, nodes[from + 1].address.clone());
-    for node in nodes.iter_mut() {
-        node.client.call(&Call::WaitBlock { height: tip }).expect("the block");
-    }
     nodes[from].client.connect_peer(peer, &address).expect("they connect");
     let mut ours = nodes[from].client.events(None).expect("events");
     let mut theirs = nodes[from + 1].client.events(None).expect("events");
