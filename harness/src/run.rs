@@ -251,6 +251,9 @@ pub(crate) fn run_against(
             gather(&mut run, &mut net, false);
         }
     }
+    if let Some(message) = left_to_chance(&run, &mut net) {
+        run.outcome = Outcome::Failed { message, place: format!("{}:{}", scenario.file, scenario.line) };
+    }
     run.cause = run.cause.or_else(|| cause(&run.outcome, &net));
     // Twice, so that the page and the folder can say how long it took.
     run.elapsed = started.elapsed();
@@ -286,6 +289,13 @@ fn gather(run: &mut Run, net: &mut Net, lean: bool) {
     if run.passed() {
         run.outcome = gathering;
     }
+}
+
+/// What a run in one process shows of a scenario that would not always end like this between processes.
+fn left_to_chance(run: &Run, net: &mut Net) -> Option<String> {
+    let as_written = run.variant.is_none() && run.mutant.is_none() && run.world != WorldKind::Live;
+    let in_live = run.scenario.worlds.contains(&WorldKind::Live);
+    (run.passed() && as_written && in_live).then(|| net.left_to_chance()).flatten()
 }
 
 /// What noticed a failure: the net knows of checks and snapshots, the place tells a panic of the core from a step that failed.

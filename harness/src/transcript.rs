@@ -3,9 +3,11 @@
 
 mod describe;
 mod ladder;
+mod rivals;
 mod steps;
 mod turns;
 
+pub use rivals::Rivals;
 pub use steps::{Deed, Step};
 pub use turns::{Cause, Happened, Turn};
 

@@ -216,6 +216,8 @@ fn peer_lies_that_states_were_lost(net: &mut Net) {
         bytes[NUMBER + 8..NUMBER + 40].fill(0x42);
     });
     net.next_messages(mallory, alice, Kind::ChannelReestablish, 1, lie);
+    // It would make Mallory close too, and only one of them can be first.
+    net.on_message(alice, mallory, Kind::Error, Fault::Drop);
     net.connect(alice, mallory);
     assert_eq!(net.channel(alice, channel).phase, "on chain");
     net.settle();

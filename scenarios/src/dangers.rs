@@ -98,6 +98,8 @@ fn high_s_in_commitment_signed(net: &mut Net) {
     net.dishonest(mallory);
     let high = Fault::Rewrite("a high S", |bytes| raise(bytes, COMMITMENT_SIGNATURE));
     net.next_messages(mallory, bob, Kind::CommitmentSigned, 1, high);
+    // It would make her close too, and only one of them can be first.
+    net.on_message(bob, mallory, Kind::Error, Fault::Drop);
     net.update_fee(mallory, channel, 2_000);
     assert!(closes(net, bob, "signature of the commitment transaction"));
     assert_eq!(net.mempool_labels(), ["C1b"]);
@@ -113,6 +115,8 @@ fn high_s_in_closing_signed(net: &mut Net) {
     net.dishonest(mallory);
     let high = Fault::Rewrite("a high S", |bytes| raise(bytes, CLOSING_SIGNATURE));
     net.next_messages(mallory, bob, Kind::ClosingSigned, 1, high);
+    // It would make her close too, and only one of them can be first.
+    net.on_message(bob, mallory, Kind::Error, Fault::Drop);
     net.close(bob, channel);
     assert!(closes(net, bob, "signature of the closing transaction"));
     net.settle();

@@ -119,6 +119,26 @@ fn bent_routes(net: &mut Net) {
 }
 
 #[test]
+fn a_race_between_processes_is_told_without_processes() {
+    let scenario = find("race-to-the-chain").unwrap_or_else(|error| panic!("{error}"));
+    let run = run(scenario, &Options::in_world(WorldKind::Sim)).unwrap_or_else(|error| panic!("{error}"));
+    assert!(run.failure().contains("C1b and C1a are both handed in"), "{}", run.failure());
+}
+
+/// Bob closes with an error, which makes Mallory close too: in one process Bob is first.
+#[scenario(theme = "harness", worlds = "sim live")]
+fn race_to_the_chain(net: &mut Net) {
+    const SIGNATURE: usize = 2 + 32;
+    let [mallory, bob] = net.nodes(["mallory", "bob"]);
+    let channel = net.open(mallory, bob, Open::sat(1_000_000));
+    net.dishonest(mallory);
+    let wrong = Fault::Rewrite("another signature", |bytes| bytes[SIGNATURE..SIGNATURE + 32].reverse());
+    net.next_messages(mallory, bob, Kind::CommitmentSigned, 1, wrong);
+    net.update_fee(mallory, channel, 2_000);
+    net.settle();
+}
+
+#[test]
 fn the_chain_speaks_with_cores_words() {
     passes("coin-under-a-relative-lock");
 }

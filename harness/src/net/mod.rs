@@ -398,6 +398,19 @@ impl Net {
         self.world.transcript().render(&self.names)
     }
 
+    /// What only the order in one process settled: which of two transactions was first. In words, if there was any.
+    pub(crate) fn left_to_chance(&mut self) -> Option<String> {
+        let rivals = self.world.transcript().rivals()?;
+        self.observe_broadcasts();
+        let name = |txid: Txid| self.names.full_label(&txid).unwrap_or_else(|| txid.to_string());
+        Some(format!(
+            "{} and {} are both handed in, and between processes either may be first, but this scenario is declared for the live world: \
+             lose the message that sets off the second one, mine between them, or leave `live` out",
+            name(rivals.first),
+            name(rivals.second)
+        ))
+    }
+
     /// The transcript so far as a ladder.
     pub fn ladder(&mut self) -> String {
         self.observe_broadcasts();
