@@ -31,55 +31,72 @@ impl Known {
 pub fn follow(mut core: Core, mut known: Known, fallback: Option<FeeratePerKw>, inbox: &mpsc::Sender<Input>) {
     let mut told = false;
     loop {
-        let Some(info) = core.patiently(Rpc::chain_info) else { return };
-        let walked = info.map_err(Halt::Core).and_then(|info| {
-            let stand = catch_up(&mut core, &mut known, &info, inbox)?;
-            Ok((info, stand))
-        });
-        let (info, stand) = match walked {
-            Ok(walked) => walked,
+        match walk(&mut core, &mut known, &mut told, fallback, inbox) {
+            Ok(()) => {}
             Err(Halt::Stopped) => return,
             Err(Halt::Core(error)) => {
                 // The chain moved under the walk: from the start again.
                 tracing::debug!(%error, "the walk along the chain begins again");
                 core.rest();
-                continue;
             }
-        };
-        let go_on = match stand {
-            Stand::AtTheTip => {
-                if std::mem::take(&mut told) {
-                    core.trouble().set(None);
-                }
-                at_the_tip(&mut core, &info, fallback, inbox)
-            }
-            Stand::Away(why) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::error!(height = info.blocks, "{why}");
-                }
-                core.trouble().set(Some(why.to_owned()));
-                Some(())
-            }
-        };
-        let Some(()) = go_on else { return };
-        let Some(_) = core.patiently(|rpc| rpc.wait_for_new(&info.best)) else { return };
+        }
     }
 }
 
-/// The owner hears that all blocks came before, and the feerate. None when the process stops.
-fn at_the_tip(
+/// To the tip, and along with it as long as it only grows; or, where the node may not go there, until there is another.
+fn walk(
     core: &mut Core,
-    info: &ChainInfo,
+    known: &mut Known,
+    told: &mut bool,
     fallback: Option<FeeratePerKw>,
     inbox: &mpsc::Sender<Input>,
-) -> Option<()> {
-    if info.behind {
-        tracing::info!(height = info.blocks, "Bitcoin Core is still behind");
+) -> Result<(), Halt> {
+    let info = ask(core, Rpc::chain_info)?;
+    match catch_up(core, known, &info, inbox)? {
+        Stand::AtTheTip => {
+            if std::mem::take(told) {
+                core.trouble().set(None);
+            }
+            if info.behind {
+                tracing::info!(height = info.blocks, "Bitcoin Core is still behind");
+            }
+            tell(inbox, Input::CaughtUp)?;
+            grow(core, known, info.best, fallback, inbox)
+        }
+        Stand::Away(why) => {
+            if !std::mem::replace(told, true) {
+                tracing::error!(height = info.blocks, "{why}");
+            }
+            core.trouble().set(Some(why.to_owned()));
+            ask(core, |rpc| rpc.wait_for_new(&info.best)).map(drop)
+        }
     }
-    inbox.blocking_send(Input::CaughtUp).ok()?;
-    match feerate(core, fallback) {
-        Some(feerate) => inbox.blocking_send(Input::Feerate(feerate)).ok(),
-        None => Some(()),
+}
+
+/// Takes in block upon block as they are found. Returns once the new tip is anything but the next block, for a walk to find out what.
+fn grow(
+    core: &mut Core,
+    known: &mut Known,
+    mut tip: BlockHash,
+    fallback: Option<FeeratePerKw>,
+    inbox: &mpsc::Sender<Input>,
+) -> Result<(), Halt> {
+    loop {
+        if let Some(feerate) = feerate(core, fallback) {
+            tell(inbox, Input::Feerate(feerate))?;
+        }
+        let news = ask(core, |rpc| rpc.wait_for_new(&tip))?;
+        if known.tip().is_none_or(|(height, _)| news.height != height + 1) {
+            return Ok(());
+        }
+        let block = ask(core, |rpc| rpc.block(&news.hash))?;
+        if known.tip().is_none_or(|(_, hash)| block.header.prev_blockhash != hash) {
+            return Ok(());
+        }
+        known.blocks.push((news.height, news.hash));
+        tip = news.hash;
+        let (height, hash) = (BlockHeight::new(news.height), news.hash);
+        tell(inbox, Input::Block(Arc::new(NewBlock { height, hash, block })))?;
     }
 }
 
