@@ -131,6 +131,11 @@ impl Queue {
         self.next += 1;
     }
 
+    /// Whether [`Queue::pop`] would give something.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.pressing > 0 || self.entries.keys().next().is_some_and(|(at, _)| *at <= now)
+    }
+
     /// The next thing due, as long as anything but a timer of the future is left. A timer whose time comes on the way counts.
     pub fn pop(&mut self, now: Timestamp) -> Option<Due> {
         let first = self.entries.first_entry()?;

@@ -17,6 +17,10 @@ use std::sync::Arc;
 impl World {
     /// Takes in what is told until all is quiet.
     pub(in crate::world) fn drain_live(&mut self) -> Result<(), WorldError> {
+        let tip = self.ground.tip();
+        if self.processes().rests(tip) && !self.queue.is_due(self.now) {
+            return self.check_deadline();
+        }
         loop {
             let kills = self.kills();
             self.processes().run_all();
@@ -25,7 +29,10 @@ impl World {
             self.processes().order_all(&Order::Pause);
             self.settle_down()?;
             if self.kills() == kills {
-                return self.note_present();
+                self.note_present()?;
+                let tip = self.ground.tip();
+                self.processes().rest(tip);
+                return Ok(());
             }
         }
     }

@@ -120,6 +120,8 @@ pub(super) struct Live {
     asleep: BTreeSet<usize>,
     /// Directions in which this world carries the messages.
     diverted: BTreeSet<(usize, usize)>,
+    /// The tip on which all was quiet, while nobody was asked for anything since.
+    rested: Option<Tip>,
 }
 
 /// A node's process, and what it has told that is not in the books yet.
@@ -172,6 +174,7 @@ impl Live {
             copies: 0,
             asleep: BTreeSet::new(),
             diverted: BTreeSet::new(),
+            rested: None,
         })
     }
 
@@ -214,6 +217,7 @@ impl Live {
 
     /// Starts a node's process, from what its folder holds.
     pub fn start(&mut self, node: usize) -> Result<(), LiveError> {
+        self.rested = None;
         let member = &mut self.nodes[node];
         member.started += 1;
         let process = Process::start(&self.exe, &member.plan, member.started, self.sender.clone())?;
@@ -225,6 +229,7 @@ impl Live {
 
     /// Kills a node's process. What it told before is kept, what it was about to do is not.
     pub fn kill(&mut self, node: usize) {
+        self.rested = None;
         if let Some(mut process) = self.nodes[node].process.take() {
             process.kill();
         }
@@ -306,6 +311,10 @@ impl Live {
 
     /// Tells one process.
     pub fn order(&mut self, node: usize, order: Order) {
+        // What time it is matters to nobody before something else happens.
+        if !matches!(order, Order::Clock(_)) {
+            self.rested = None;
+        }
         let member = &mut self.nodes[node];
         if let Some(process) = &mut member.process {
             member.ordered = process.order(order);
@@ -339,6 +348,7 @@ impl Live {
 
     /// Connects two nodes over TCP; the first one dials.
     pub fn connect(&mut self, a: usize, b: usize) -> Result<(), LiveError> {
+        self.rested = None;
         self.wanted.insert(pair(a, b));
         for way in [(a, b), (b, a)] {
             self.wires.entry(way).or_default();
@@ -362,6 +372,7 @@ impl Live {
         node: usize,
         call: impl FnOnce(&mut Client) -> Result<T, leyden_node::control::client::ClientError>,
     ) -> Result<T, LiveError> {
+        self.rested = None;
         let member = &mut self.nodes[node];
         let name = member.plan.name.clone();
         let client = member.process.as_mut().and_then(|process| process.client.as_mut());
@@ -373,6 +384,7 @@ impl Live {
 
     /// Whether a node sleeps: it stays paused whatever happens, until told otherwise.
     pub fn sleeps(&mut self, node: usize, asleep: bool) {
+        self.rested = None;
         if asleep {
             self.asleep.insert(node);
         } else {
@@ -436,6 +448,7 @@ impl Live {
 
     /// The mempool has news.
     pub fn look(&mut self) {
+        self.rested = None;
         self.look_due = true;
     }
 
@@ -446,6 +459,7 @@ impl Live {
 
     /// Core runs again, where it was.
     pub fn core_runs_again(&mut self, core: CoreEndpoint) {
+        self.rested = None;
         self.core.runs_again(core, &self.sender);
     }
 

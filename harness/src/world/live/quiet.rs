@@ -1,6 +1,7 @@
 //! When nothing is left to do: known from what was told, by counting. Each reason why it is not quiet yet has words, for the case
 //! that it never comes.
 use super::{pair, Live};
+use crate::chain::Tip;
 
 impl Live {
     /// What is still awaited; nothing if all is quiet on a chain of this height.
@@ -55,6 +56,16 @@ impl Live {
                 })
             })
         })
+    }
+
+    /// All is quiet on this tip.
+    pub(super) fn rest(&mut self, tip: Tip) {
+        self.rested = Some(tip);
+    }
+
+    /// Whether it still is: nobody was asked for anything since, and the chain is where it was.
+    pub(super) fn rests(&self, tip: Tip) -> bool {
+        self.rested == Some(tip)
     }
 
     /// Whether the nodes have to look into the mempool before it is quiet.

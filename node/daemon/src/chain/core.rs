@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// The first pause after a failure, and the longest; it doubles in between.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Core, for one thread: a connection that is opened again when it breaks.
 pub struct Core {
