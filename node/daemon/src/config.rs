@@ -2,6 +2,7 @@
 //! the flag wins over the environment, that over the file, that over the default. All are checked before anything starts,
 //! and what is refused is refused with its name, where it came from, and what is allowed.
 
+mod chain;
 mod settings;
 mod sources;
 #[cfg(test)]
@@ -41,8 +42,8 @@ pub struct Config {
     pub towers: Vec<PeerAddress>,
     /// Where the control API listens. Loopback.
     pub control: SocketAddr,
-    /// Bitcoin Core.
-    pub core: CoreConfig,
+    /// Where the chain comes from.
+    pub chain: ChainConfig,
     /// The feerate while the chain's source has no estimate.
     pub fallback_feerate: FeeratePerKw,
     /// What is logged, and where.
@@ -92,6 +93,15 @@ impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}:{}", self.id, self.host, self.port)
     }
+}
+
+/// Where the chain comes from.
+#[derive(Clone, Debug)]
+pub enum ChainConfig {
+    /// Bitcoin Core.
+    Core(CoreConfig),
+    /// An Electrum server: `tcp://<host>:<port>`.
+    Electrum(String),
 }
 
 /// How to reach Bitcoin Core.
@@ -164,9 +174,6 @@ pub enum ConfigError {
     /// Two settings do not fit together.
     #[error("settings `{0}` and `{1}` do not fit together: {2}")]
     Together(&'static str, &'static str, &'static str),
-    /// The setting is known, and what it asks for is not built.
-    #[error("setting `{0}` is not served yet: {1}")]
-    NotServed(&'static str, &'static str),
     /// The file has a key that is no setting.
     #[error("{path}: there is no setting `{key}`{}", did_you_mean(.near))]
     Unknown {

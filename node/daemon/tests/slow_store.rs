@@ -8,8 +8,8 @@ use bitcoin::{Block, Network};
 use leyden_core::keys::NodeSeed;
 use leyden_core::node::{Batch, Command, CommandError, NewBlock, Node, NodeConfig, Reply};
 use leyden_core::units::{BlockHeight, FeeratePerKw};
-use leyden_node::chain::{Broadcaster, Core, Stop, Taken};
-use leyden_node::config::{CoreAuth, CoreConfig};
+use leyden_node::chain::{Broadcaster, Source, Stop, Taken};
+use leyden_node::config::{ChainConfig, CoreAuth, CoreConfig};
 use leyden_node::net::Peers;
 use leyden_node::owner::{Input, Owner, Standing, INBOX};
 use leyden_node::store::{BlockMark, Durable, Store, StoreError};
@@ -103,12 +103,13 @@ fn owner(
     let node = Node::restore(seed, NodeConfig::default(), birthday(), &opened.records).expect("a node");
     // Nobody is there: what goes to the chain waits.
     let auth = CoreAuth::CookieFile(folder.join("no-cookie"));
-    let core = Core::new(CoreConfig { url: "http://127.0.0.1:1".into(), auth }, Stop::default());
+    let nowhere = ChainConfig::Core(CoreConfig { url: "http://127.0.0.1:1".into(), auth });
+    let source = Source::new(nowhere, Stop::default());
     Owner {
         node,
         store: Box::new(slow(opened.store)),
         peers: Peers::new(secret, inbox.clone()),
-        chain: Broadcaster::start(core, drop).expect("a thread"),
+        chain: Broadcaster::start(source, drop).expect("a thread"),
         taken: Taken::default(),
         guard: Client::start(&secret, Vec::new(), inbox.clone()).expect("no towers"),
         notices: broadcast::channel(16).0,

@@ -10,7 +10,9 @@ use leyden_core::node::{ChannelInfo, Notice, RecordKey};
 use leyden_core::tx::ChannelType;
 use leyden_core::units::{FeeratePerKw, Msat, Sat};
 use leyden_harness::chain::core_client::CoreClient;
-use leyden_harness::chain::core_process::CoreProcess;
+use leyden_harness::chain::core_process::{CoreLaunch, CoreProcess, PeerPort};
+use leyden_harness::chain::electrs::Electrs;
+use leyden_harness::chain::Tip;
 use leyden_harness::provision;
 use leyden_harness::shipped::{find, SUPERVISOR};
 use leyden_node::control::client::{Client, Events};
@@ -20,6 +22,7 @@ use leyden_node::store::Store;
 use rustix::process::{kill_process, Pid, Signal};
 use serde_json::{json, Value};
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
@@ -52,7 +55,13 @@ pub struct Process {
 
 impl Ground {
     pub fn new() -> Self {
-        let core = CoreProcess::start(&provision::bitcoind().expect("Core is there")).expect("Core starts");
+        Self::with(PeerPort::Closed)
+    }
+
+    /// On a Core that tells an Electrum server of its blocks.
+    pub fn with(peers: PeerPort) -> Self {
+        let exe = provision::bitcoind().expect("Core is there");
+        let core = CoreProcess::launch(&exe, peers).and_then(CoreLaunch::ready).expect("Core starts");
         let client = core.client().expect("Core answers");
         let folder = tempfile::tempdir().expect("a folder");
         let mut ground = Self { core, client, folder };
@@ -63,6 +72,37 @@ impl Ground {
     /// Starts a node.
     pub fn node(&self, name: &str, more: &[&str]) -> Process {
         self.start("run", name, more)
+    }
+
+    /// Starts an Electrum server that has all blocks so far.
+    pub fn electrs(&mut self) -> Electrs {
+        let hash = self.call("getbestblockhash", json!([]));
+        let tip = Tip { height: self.height(), hash: serde_json::from_value(hash).expect("a hash") };
+        Electrs::on(&self.core, tip).expect("electrs starts")
+    }
+
+    /// Starts a node that knows the chain from an Electrum server only.
+    pub fn node_behind(&self, name: &str, electrum: SocketAddr) -> Process {
+        let mut process = self.waiting_behind(name, electrum);
+        process.await_line(&["runs"]);
+        process
+    }
+
+    /// The same, and it may have to wait for it.
+    pub fn waiting_behind(&self, name: &str, electrum: SocketAddr) -> Process {
+        let folder = self.folder(name);
+        let url = format!("tcp://{electrum}");
+        let words =
+            ["run", "--control", "127.0.0.1:0", "--electrum-url", &url, "--folder"].map(str::to_owned);
+        let mut arguments = words.to_vec();
+        arguments.push(folder.display().to_string());
+        Process::launch(folder, arguments, "127.0.0.1:0")
+    }
+
+    /// The blocks above this height are taken out of the chain.
+    pub fn take_out(&mut self, above: u32) {
+        let first = self.call("getblockhash", json!([above + 1]));
+        self.call("invalidateblock", json!([first]));
     }
 
     /// Starts a tower.

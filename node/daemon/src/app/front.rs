@@ -3,7 +3,7 @@
 use super::handle::Handle;
 use super::process::{listen, Identity, Signals};
 use super::{Begun, RunError, Settings, FIRST_FEERATE, NOTICES};
-use crate::chain::{Core, Stop, Taken, Trouble};
+use crate::chain::{Source, Stop, Taken, Trouble};
 use crate::control;
 use crate::net::{Book, Dialer, Peers};
 use crate::owner::{Input, Standing};
@@ -77,12 +77,12 @@ impl Front {
         stop: &Stop,
         signals: &mut Signals,
     ) -> Result<Begun, RunError> {
-        let core = Core::new(settings.core.clone(), stop.clone()).telling(self.trouble.clone());
+        let source = Source::new(settings.chain.clone(), stop.clone()).telling(self.trouble.clone());
         let stopped = self.stopped.wait_for(|stop| *stop);
         let ended = async {
             tokio::select! { () = signals.wait() => {}, _ = stopped => {} }
         };
-        let begun = Begun::open(settings, id, lock, core, ended).await?;
+        let begun = Begun::open(settings, id, lock, source, ended).await?;
         self.standing.send_modify(|standing| {
             *standing = Standing::at(begun.tip, standing.feerate, begun.node.unguarded())
         });

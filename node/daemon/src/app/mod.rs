@@ -12,8 +12,8 @@ pub(crate) use process::{
     disconnected, join, listen, open, own, say_where, wait_for_end, ChainEnd, ChainPlan, Identity, Signals,
 };
 
-use crate::chain::{self, Core, Interest, Stop, Taken, Verdict};
-use crate::config::CoreConfig;
+use crate::chain::{self, Interest, Source, Stop, Taken, Verdict};
+use crate::config::ChainConfig;
 use crate::control::ControlError;
 use crate::net::{Dialer, Peers};
 use crate::owner::{Input, Owner, Standing, INBOX};
@@ -51,7 +51,7 @@ pub struct Settings {
     /// Where its owner connects.
     pub control: SocketAddr,
     /// Where Bitcoin Core is.
-    pub core: CoreConfig,
+    pub chain: ChainConfig,
     /// Its name for people.
     pub alias: String,
     /// What the chain asks where Core cannot say; none to wait for Core's word.
@@ -94,10 +94,10 @@ pub enum RunError {
         source: io::Error,
     },
     /// Core is on another chain.
-    #[error("Bitcoin Core is on {core}, this node on {network}: start the one that fits")]
+    #[error("the chain's source is on {theirs}, this node on {network}: start the one that fits")]
     OtherChain {
         /// Core's.
-        core: String,
+        theirs: String,
         /// Ours.
         network: Network,
     },
@@ -138,7 +138,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     let stands = standing.subscribe();
     let chain = ChainEnd::start(
         ChainPlan {
-            core: settings.core,
+            chain: settings.chain,
             known: begun.known,
             fallback: settings.fallback_feerate,
             interval: settings.mempool_interval,
@@ -197,11 +197,11 @@ impl Begun {
         settings: &Settings,
         id: NodeId,
         lock: FolderLock,
-        core: Core,
+        source: Source,
         ended: impl Future<Output = ()>,
     ) -> Result<Self, RunError> {
         let network = settings.network;
-        let opened: Opened = open(&settings.folder, lock, id, network, core, ended).await?;
+        let opened: Opened = open(&settings.folder, lock, id, network, source, ended).await?;
         let (seed, config) = (settings.seed.clone(), settings.node.clone());
         let node = Node::restore(seed, config, opened.birthday, &opened.records)?;
         let (known, tip) = (opened.known(), opened.tip());

@@ -1,7 +1,7 @@
 //! What a process of ours does to begin and to end, and how it names itself, whatever runs in it: a node or a tower.
 use super::RunError;
-use crate::chain::{self, Broadcaster, Core, Interest, Known, Look, Stop, Trouble, Verdict};
-use crate::config::CoreConfig;
+use crate::chain::{self, Broadcaster, Interest, Known, Look, Source, Stop, Trouble, Verdict};
+use crate::config::ChainConfig;
 use crate::control::{Info, PeerInfo};
 use crate::net::Peers;
 use crate::owner::{Input, Standing};
@@ -22,18 +22,18 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// The folder as the last run left it, or a new one that begins at Core's tip. `ended`: the process is not wanted any more.
+/// The folder as the last run left it, or a new one that begins at the chain's tip. `ended`: the process is not wanted any more.
 pub(crate) async fn open<B: Kept>(
     folder: &Path,
     lock: FolderLock,
     id: NodeId,
     network: Network,
-    core: Core,
+    source: Source,
     ended: impl Future<Output = ()>,
 ) -> Result<Opened<B>, RunError> {
     if !Database::<B>::exists(folder) {
         let birthday = tokio::select! {
-            birthday = birthday(core, network) => birthday?,
+            birthday = birthday(source, network) => birthday?,
             () = ended => return Err(RunError::Stopped),
         };
         Database::<B>::create_in(&lock, folder, id, network, birthday)?;
@@ -41,13 +41,13 @@ pub(crate) async fn open<B: Kept>(
     Ok(Database::open_in(lock, folder, id, network)?)
 }
 
-/// Where a new node begins: at Core's tip.
-async fn birthday(core: Core, network: Network) -> Result<(BlockHeight, BlockHash), RunError> {
+/// Where a new node begins: at the tip.
+async fn birthday(source: Source, network: Network) -> Result<(BlockHeight, BlockHash), RunError> {
     let asking = tokio::task::spawn_blocking(move || {
-        let mut core = core;
-        let info = core.patiently(|rpc| rpc.chain_info()).ok_or(RunError::Stopped)??;
+        let mut source = source;
+        let info = source.patiently(|server| server.chain_info()).ok_or(RunError::Stopped)??;
         if info.chain != network.to_core_arg() {
-            return Err(RunError::OtherChain { core: info.chain, network });
+            return Err(RunError::OtherChain { theirs: info.chain, network });
         }
         Ok((BlockHeight::new(info.blocks), info.best))
     });
@@ -61,13 +61,13 @@ fn spawn<T: Send + 'static>(
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-/// What a process wants of Core.
+/// What a process wants of the chain.
 pub(crate) struct ChainPlan {
-    /// Where it is.
-    pub core: CoreConfig,
+    /// Where it comes from.
+    pub chain: ChainConfig,
     /// The blocks taken in last, oldest first.
     pub known: Vec<(BlockHeight, BlockHash)>,
-    /// What the chain asks where Core cannot say.
+    /// What the chain asks where its source cannot say.
     pub fallback: Option<FeeratePerKw>,
     /// How often the mempool is looked at; none: only when asked.
     pub interval: Option<Duration>,
@@ -77,7 +77,7 @@ pub(crate) struct ChainPlan {
     pub trouble: Trouble,
 }
 
-/// The threads that work with Core.
+/// The threads that work with the chain's source.
 pub(crate) struct ChainEnd {
     /// The way to the chain.
     pub broadcaster: Broadcaster,
@@ -87,24 +87,24 @@ pub(crate) struct ChainEnd {
 }
 
 impl ChainEnd {
-    /// Starts them; `told` hears what Core says to our transactions.
+    /// Starts them; `told` hears what is said to our transactions.
     pub fn start(
         plan: ChainPlan,
         stop: &Stop,
         inbox: &mpsc::Sender<Input>,
         told: impl Fn(Vec<Verdict>) + Send + 'static,
     ) -> io::Result<Self> {
-        let ChainPlan { core, known, fallback, interval, interest, trouble } = plan;
-        let core = || Core::new(core.clone(), stop.clone());
-        let broadcaster = Broadcaster::start(core(), told)?;
+        let ChainPlan { chain, known, fallback, interval, interest, trouble } = plan;
+        let source = || Source::new(chain.clone(), stop.clone());
+        let broadcaster = Broadcaster::start(source(), told)?;
         let (looks, asked) = threads::channel::<Look>();
         spawn("chain", {
-            let (core, inbox) = (core().telling(trouble), inbox.clone());
-            move || chain::follow(core, Known::new(known), fallback, &inbox)
+            let (source, inbox) = (source().telling(trouble), inbox.clone());
+            move || chain::follow(source, Known::new(known), fallback, &inbox)
         })?;
         spawn("mempool", {
-            let (core, inbox) = (core(), inbox.clone());
-            move || chain::watch(core, &asked, interval, interest, &inbox)
+            let (source, inbox) = (source(), inbox.clone());
+            move || chain::watch(source, &asked, interval, interest, &inbox)
         })?;
         Ok(Self { broadcaster, looks })
     }

@@ -1,8 +1,7 @@
 //! Follows the best chain: from the last block that the node has saved to the tip, block by block, and back first where the chain
-//! was reorganised meanwhile, also while the node was down. News are awaited in Core itself, by a long poll.
-use super::core::Core;
-use super::rpc::{Branch, ChainInfo, Rpc};
-use super::RpcError;
+//! was reorganised meanwhile, also while the node was down. News are awaited where they come from, not looked for on a timer.
+use super::server::{Branch, ChainInfo, RpcError, Server, Tip};
+use super::source::Source;
 use crate::owner::Input;
 use bitcoin::BlockHash;
 use leyden_core::node::NewBlock;
@@ -28,16 +27,21 @@ impl Known {
 }
 
 /// Runs until the process stops. Each new block goes to the owner once, in order; after each, what the chain asks in fees.
-pub fn follow(mut core: Core, mut known: Known, fallback: Option<FeeratePerKw>, inbox: &mpsc::Sender<Input>) {
+pub fn follow(
+    mut source: Source,
+    mut known: Known,
+    fallback: Option<FeeratePerKw>,
+    inbox: &mpsc::Sender<Input>,
+) {
     let mut told = false;
     loop {
-        match walk(&mut core, &mut known, &mut told, fallback, inbox) {
+        match walk(&mut source, &mut known, &mut told, fallback, inbox) {
             Ok(()) => {}
             Err(Halt::Stopped) => return,
-            Err(Halt::Core(error)) => {
+            Err(Halt::Server(error)) => {
                 // The chain moved under the walk: from the start again.
                 tracing::debug!(%error, "the walk along the chain begins again");
-                core.rest();
+                source.rest();
             }
         }
     }
@@ -45,51 +49,51 @@ pub fn follow(mut core: Core, mut known: Known, fallback: Option<FeeratePerKw>, 
 
 /// To the tip, and along with it as long as it only grows; or, where the node may not go there, until there is another.
 fn walk(
-    core: &mut Core,
+    source: &mut Source,
     known: &mut Known,
     told: &mut bool,
     fallback: Option<FeeratePerKw>,
     inbox: &mpsc::Sender<Input>,
 ) -> Result<(), Halt> {
-    let info = ask(core, Rpc::chain_info)?;
-    match catch_up(core, known, &info, inbox)? {
+    let info = ask(source, |server| server.chain_info())?;
+    match catch_up(source, known, &info, inbox)? {
         Stand::AtTheTip => {
             if std::mem::take(told) {
-                core.trouble().set(None);
+                source.trouble().set(None);
             }
             if info.behind {
-                tracing::info!(height = info.blocks, "Bitcoin Core is still behind");
+                tracing::info!(height = info.blocks, "{} is still behind", source.name());
             }
             tell(inbox, Input::CaughtUp)?;
-            grow(core, known, info.best, fallback, inbox)
+            grow(source, known, info.best, fallback, inbox)
         }
         Stand::Away(why) => {
             if !std::mem::replace(told, true) {
                 tracing::error!(height = info.blocks, "{why}");
             }
-            core.trouble().set(Some(why.to_owned()));
-            ask(core, |rpc| rpc.wait_for_new(&info.best)).map(drop)
+            source.trouble().set(Some(why));
+            ask(source, |server| server.wait_for_new(&info.best)).map(drop)
         }
     }
 }
 
 /// Takes in block upon block as they are found. Returns once the new tip is anything but the next block, for a walk to find out what.
 fn grow(
-    core: &mut Core,
+    source: &mut Source,
     known: &mut Known,
     mut tip: BlockHash,
     fallback: Option<FeeratePerKw>,
     inbox: &mpsc::Sender<Input>,
 ) -> Result<(), Halt> {
     loop {
-        if let Some(feerate) = feerate(core, fallback) {
+        if let Some(feerate) = feerate(source, fallback) {
             tell(inbox, Input::Feerate(feerate))?;
         }
-        let news = ask(core, |rpc| rpc.wait_for_new(&tip))?;
+        let news = ask(source, |server| server.wait_for_new(&tip))?;
         if known.tip().is_none_or(|(height, _)| news.height != height + 1) {
             return Ok(());
         }
-        let block = ask(core, |rpc| rpc.block(&news.hash))?;
+        let block = ask(source, |server| server.block(&news))?;
         if known.tip().is_none_or(|(_, hash)| block.header.prev_blockhash != hash) {
             return Ok(());
         }
@@ -102,48 +106,48 @@ fn grow(
 
 enum Halt {
     Stopped,
-    Core(RpcError),
+    Server(RpcError),
 }
 
 /// Where the node stands after a walk.
 enum Stand {
-    /// It has taken in Core's tip.
+    /// It has taken in the tip.
     AtTheTip,
-    /// Core's chain is none that it may follow now. Why.
-    Away(&'static str),
+    /// The chain there is none that it may follow now. Why.
+    Away(String),
 }
 
-/// Core was killed before its last blocks were on its disk.
-const LOST: &str = "Bitcoin Core has lost blocks that this node has taken in: it waits until they are back";
+/// It was killed before its last blocks were on its disk. Behind its name.
+const LOST: &str = "has lost blocks that this node has taken in: it waits until they are back";
 const TOO_DEEP: &str = "the chain was reorganised deeper than this node can follow: it waits for the old one";
 
 /// From where the node stands to the tip.
 fn catch_up(
-    core: &mut Core,
+    source: &mut Source,
     known: &mut Known,
     info: &ChainInfo,
     inbox: &mpsc::Sender<Input>,
 ) -> Result<Stand, Halt> {
-    if has_lost_blocks(core, known, info)? {
-        return Ok(Stand::Away(LOST));
+    if has_lost_blocks(source, known, info)? {
+        return Ok(Stand::Away(format!("{} {LOST}", source.name())));
     }
     while let Some((height, hash)) = known.tip() {
-        let in_chain = height <= info.blocks && ask(core, |rpc| rpc.hash_at(height))? == hash;
+        let in_chain = height <= info.blocks && ask(source, |server| server.hash_at(height))? == hash;
         if in_chain {
             break;
         }
         if known.blocks.len() == 1 {
-            return Ok(Stand::Away(TOO_DEEP));
+            return Ok(Stand::Away(TOO_DEEP.to_owned()));
         }
         known.blocks.pop();
         tell(inbox, Input::BlockGone { height: BlockHeight::new(height) })?;
     }
     let Some((from, _)) = known.tip() else { return Ok(Stand::AtTheTip) };
     for height in from + 1..=info.blocks {
-        let hash = ask(core, |rpc| rpc.hash_at(height))?;
-        let block = ask(core, |rpc| rpc.block(&hash))?;
+        let hash = ask(source, |server| server.hash_at(height))?;
+        let block = ask(source, |server| server.block(&Tip { hash, height }))?;
         if known.tip().is_some_and(|(_, before)| block.header.prev_blockhash != before) {
-            return Err(Halt::Core(RpcError::Settings("the chain changed meanwhile".into())));
+            return Err(Halt::Server(RpcError::Settings("the chain changed meanwhile".into())));
         }
         known.blocks.push((height, hash));
         let height = BlockHeight::new(height);
@@ -152,9 +156,9 @@ fn catch_up(
     Ok(Stand::AtTheTip)
 }
 
-/// Whether Core stands on a block that the node has left behind, and found no fault with those above it: it knows less than the node
-/// since it was killed, and will learn them again. A chain never becomes shorter otherwise, unless Core is told that a block is invalid.
-fn has_lost_blocks(core: &mut Core, known: &Known, info: &ChainInfo) -> Result<bool, Halt> {
+/// Whether the server stands on a block that the node has left behind, and found no fault with those above it: it knows less than the node
+/// since it was killed, and will learn them again. A chain never becomes shorter otherwise, unless it is told that a block is invalid.
+fn has_lost_blocks(source: &mut Source, known: &Known, info: &ChainInfo) -> Result<bool, Halt> {
     if known.tip().is_none_or(|(height, _)| height <= info.blocks) {
         return Ok(false);
     }
@@ -162,25 +166,25 @@ fn has_lost_blocks(core: &mut Core, known: &Known, info: &ChainInfo) -> Result<b
     if left_behind.is_some_and(|(_, hash)| *hash != info.best) {
         return Ok(false);
     }
-    let branches = ask(core, Rpc::branches)?;
+    let branches = ask(source, |server| server.branches())?;
     let refused = |branch: &Branch| {
         branch.status == "invalid" && branch.height.checked_sub(branch.length) == Some(info.blocks)
     };
     Ok(!branches.iter().any(refused))
 }
 
-fn ask<T>(core: &mut Core, call: impl Fn(&Rpc) -> Result<T, RpcError>) -> Result<T, Halt> {
-    core.patiently(call).ok_or(Halt::Stopped)?.map_err(Halt::Core)
+fn ask<T>(source: &mut Source, call: impl Fn(&mut dyn Server) -> Result<T, RpcError>) -> Result<T, Halt> {
+    source.patiently(call).ok_or(Halt::Stopped)?.map_err(Halt::Server)
 }
 
 fn tell(inbox: &mpsc::Sender<Input>, input: Input) -> Result<(), Halt> {
     inbox.blocking_send(input).map_err(|_| Halt::Stopped)
 }
 
-/// What Core estimates for the next blocks, or what the configuration says where Core knows nothing; in sat per 1000 weight units.
-fn feerate(core: &mut Core, fallback: Option<FeeratePerKw>) -> Option<FeeratePerKw> {
+/// What is estimated for the next blocks, or what the configuration says where nothing is known; in sat per 1000 weight units.
+fn feerate(source: &mut Source, fallback: Option<FeeratePerKw>) -> Option<FeeratePerKw> {
     const SOON: u16 = 3;
-    let estimate = core.patiently(|rpc| rpc.feerate(SOON))?.ok().flatten();
+    let estimate = source.patiently(|server| server.feerate(SOON))?.ok().flatten();
     // BTC per 1000 vbytes: 4000 weight units.
     let per_kw = estimate.map(|btc| (btc * 1e8 / 4.0).clamp(253.0, 1_000_000.0) as u32);
     per_kw.map(FeeratePerKw::new).or(fallback)

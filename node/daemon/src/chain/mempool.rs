@@ -1,7 +1,6 @@
-//! Looks into Core's mempool: what is new there goes to the owner, all of it or what may show a preimage (BOLT 5: R counts wherever it shows). Core
+//! Looks into the mempool: what is new there goes to the owner, all of it or what may show a preimage (BOLT 5: R counts wherever it shows). Core
 //! has no way to wait for the mempool, so that it is looked at after each block and at an interval; a harness asks for each look.
-use super::core::Core;
-use super::rpc::Rpc;
+use super::source::Source;
 use crate::owner::Input;
 use bitcoin::{Transaction, Txid};
 use std::collections::BTreeSet;
@@ -31,7 +30,7 @@ pub enum Interest {
 
 /// Runs until the process stops. `interval`: none to look only when asked.
 pub fn watch(
-    mut core: Core,
+    mut source: Source,
     asked: &Receiver<Look>,
     interval: Option<Duration>,
     interest: Interest,
@@ -50,7 +49,7 @@ pub fn watch(
                 Err(_) => return,
             },
         };
-        if look_once(&mut core, &mut seen, interest, inbox).is_none() {
+        if look_once(&mut source, &mut seen, interest, inbox).is_none() {
             return;
         }
         match look {
@@ -67,19 +66,19 @@ pub fn watch(
 
 /// None when the process stops.
 fn look_once(
-    core: &mut Core,
+    source: &mut Source,
     seen: &mut BTreeSet<Txid>,
     interest: Interest,
     inbox: &mpsc::Sender<Input>,
 ) -> Option<()> {
-    let Ok(held) = core.patiently(Rpc::mempool)? else { return Some(()) };
+    let Ok(held) = source.patiently(|server| server.mempool())? else { return Some(()) };
     let held: BTreeSet<Txid> = held.into_iter().collect();
     seen.retain(|txid| held.contains(txid));
     for txid in held {
         if !seen.insert(txid) {
             continue;
         }
-        let Ok(Some(tx)) = core.patiently(|rpc| rpc.transaction(&txid))? else { continue };
+        let Ok(Some(tx)) = source.patiently(|server| server.transaction(&txid))? else { continue };
         if interest == Interest::All || may_show_preimage(&tx) {
             inbox.blocking_send(Input::Unconfirmed(Arc::new(tx))).ok()?;
         }

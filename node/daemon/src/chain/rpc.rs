@@ -1,5 +1,6 @@
 //! One JSON-RPC connection to Bitcoin Core, and the few calls that a node needs. Blocking: each user has a thread and a connection
 //! of its own.
+use super::server::{Branch, ChainInfo, RpcError, Server, Tip, PATIENCE, POLL};
 use crate::config::{CoreAuth, CoreConfig};
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{Block, BlockHash, Transaction, Txid};
@@ -8,87 +9,15 @@ use jsonrpc::Client;
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
 use serde_json::{json, Value};
-use std::time::Duration;
 
-/// How long an answer may take, a long poll aside.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long one long poll waits for news.
-pub(super) const POLL: Duration = Duration::from_secs(20);
-
-/// Why a call gave nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum RpcError {
-    /// No settings to connect with.
-    #[error("{0}")]
-    Settings(String),
-    /// Core cannot be reached, or is starting.
-    #[error("Bitcoin Core does not answer at {url} ({error}): is it running, and are url and cookie right?")]
-    Down {
-        /// Where.
-        url: String,
-        /// What the connection said.
-        error: String,
-    },
-    /// Core understood and refused.
-    #[error("Bitcoin Core refuses {method}: {message} (code {code})")]
-    Refused {
-        /// Which call.
-        method: &'static str,
-        /// Core's number.
-        code: i32,
-        /// Core's words.
-        message: String,
-    },
-    /// The answer is not what Core promises.
-    #[error("Bitcoin Core answers {method} with nonsense: {error}")]
-    Nonsense {
-        /// Which call.
-        method: &'static str,
-        /// What is wrong with it.
-        error: String,
-    },
-}
+/// What people call it.
+pub(super) const NAME: &str = "Bitcoin Core";
+const HINT: &str = "is it running, and are url and cookie right?";
 
 /// A connection.
 pub struct Rpc {
     client: Client,
     url: String,
-}
-
-/// A block of the best chain.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Tip {
-    /// Its hash.
-    pub hash: BlockHash,
-    /// Its height.
-    pub height: u32,
-}
-
-/// What `getblockchaininfo` says that matters here.
-#[derive(Deserialize, Debug)]
-pub struct ChainInfo {
-    /// `regtest`, `main`, …
-    pub chain: String,
-    /// The tip's height.
-    pub blocks: u32,
-    /// The tip.
-    #[serde(rename = "bestblockhash")]
-    pub best: BlockHash,
-    /// Still far behind.
-    #[serde(rename = "initialblockdownload")]
-    pub behind: bool,
-}
-
-/// The end of a branch that Core knows, the best chain's own among them.
-#[derive(Deserialize, Debug)]
-pub struct Branch {
-    /// The height of its last block.
-    pub height: u32,
-    /// So many of its blocks are not in the best chain.
-    #[serde(rename = "branchlen")]
-    pub length: u32,
-    /// `active`, `invalid`, `headers-only`, …
-    pub status: String,
 }
 
 impl Rpc {
@@ -97,6 +26,8 @@ impl Rpc {
         let (user, password) = match &settings.auth {
             CoreAuth::CookieFile(file) => {
                 let text = std::fs::read_to_string(file).map_err(|error| RpcError::Down {
+                    server: NAME,
+                    hint: HINT,
                     url: settings.url.clone(),
                     error: format!("its cookie file {} cannot be read: {error}", file.display()),
                 })?;
@@ -118,6 +49,8 @@ impl Rpc {
     fn call<T: DeserializeOwned>(&self, method: &'static str, params: Value) -> Result<T, RpcError> {
         let params = jsonrpc::arg(params);
         let down = |error: &dyn std::fmt::Display| RpcError::Down {
+            server: NAME,
+            hint: HINT,
             url: self.url.clone(),
             error: error.to_string(),
         };
@@ -128,49 +61,48 @@ impl Rpc {
             // -28: still starting.
             Err(jsonrpc::Error::Rpc(error)) if error.code == -28 => Err(down(&error.message)),
             Err(jsonrpc::Error::Rpc(error)) => {
-                Err(RpcError::Refused { method, code: error.code, message: error.message })
+                Err(RpcError::Refused { server: NAME, method, code: error.code, message: error.message })
             }
-            Err(error) => Err(RpcError::Nonsense { method, error: error.to_string() }),
+            Err(error) => Err(RpcError::Nonsense { server: NAME, method, error: error.to_string() }),
         }
     }
+}
 
-    /// Where the chain stands.
-    pub fn chain_info(&self) -> Result<ChainInfo, RpcError> {
+impl Server for Rpc {
+    fn chain_info(&mut self) -> Result<ChainInfo, RpcError> {
         self.call("getblockchaininfo", json!([]))
     }
 
-    /// The hash of the best chain's block of this height.
-    pub fn hash_at(&self, height: u32) -> Result<BlockHash, RpcError> {
+    fn hash_at(&mut self, height: u32) -> Result<BlockHash, RpcError> {
         self.call("getblockhash", json!([height]))
     }
 
-    /// Waits until the tip is another than this one, or for [`POLL`]. The tip then.
-    pub fn wait_for_new(&self, tip: &BlockHash) -> Result<Tip, RpcError> {
+    fn wait_for_new(&mut self, tip: &BlockHash) -> Result<Tip, RpcError> {
         let millis = u64::try_from(POLL.as_millis()).unwrap_or(u64::MAX);
         self.call("waitfornewblock", json!([millis, tip]))
     }
 
-    /// All branches of the chain.
-    pub fn branches(&self) -> Result<Vec<Branch>, RpcError> {
+    fn branches(&mut self) -> Result<Vec<Branch>, RpcError> {
         self.call("getchaintips", json!([]))
     }
 
-    /// A whole block.
-    pub fn block(&self, hash: &BlockHash) -> Result<Block, RpcError> {
-        let hex: String = self.call("getblock", json!([hash, 0]))?;
-        deserialize_hex(&hex)
-            .map_err(|error| RpcError::Nonsense { method: "getblock", error: error.to_string() })
+    fn block(&mut self, at: &Tip) -> Result<Block, RpcError> {
+        let hex: String = self.call("getblock", json!([at.hash, 0]))?;
+        deserialize_hex(&hex).map_err(|error| RpcError::Nonsense {
+            server: NAME,
+            method: "getblock",
+            error: error.to_string(),
+        })
     }
 
-    /// What the mempool holds.
-    pub fn mempool(&self) -> Result<Vec<Txid>, RpcError> {
+    fn mempool(&mut self) -> Result<Vec<Txid>, RpcError> {
         self.call("getrawmempool", json!([]))
     }
 
-    /// A transaction of the mempool; none if it left.
-    pub fn transaction(&self, txid: &Txid) -> Result<Option<Transaction>, RpcError> {
+    fn transaction(&mut self, txid: &Txid) -> Result<Option<Transaction>, RpcError> {
         match self.call::<String>("getrawtransaction", json!([txid])) {
             Ok(hex) => deserialize_hex(&hex).map(Some).map_err(|error| RpcError::Nonsense {
+                server: NAME,
                 method: "getrawtransaction",
                 error: error.to_string(),
             }),
@@ -179,14 +111,12 @@ impl Rpc {
         }
     }
 
-    /// Hands in one transaction.
-    pub fn submit(&self, tx: &Transaction) -> Result<(), RpcError> {
+    fn submit(&mut self, tx: &Transaction) -> Result<(), RpcError> {
         // Whatever it pays: the budget is the node's to keep.
         self.call::<Value>("sendrawtransaction", json!([serialize_hex(tx), 0])).map(drop)
     }
 
-    /// Hands in transactions together, parents first; Core's word for each that it did not take.
-    pub fn submit_package(&self, transactions: &[Transaction]) -> Result<Vec<Option<String>>, RpcError> {
+    fn submit_package(&mut self, transactions: &[Transaction]) -> Result<Vec<Option<String>>, RpcError> {
         let hex: Vec<String> = transactions.iter().map(serialize_hex).collect();
         let answer: Package = self.call("submitpackage", json!([hex, 0]))?;
         let whole = (answer.message != "success").then_some(answer.message);
@@ -198,8 +128,7 @@ impl Rpc {
         Ok(transactions.iter().map(verdict).collect())
     }
 
-    /// What a transaction must pay to be mined within so many blocks, in BTC per 1000 vbytes; none while Core knows too little.
-    pub fn feerate(&self, blocks: u16) -> Result<Option<f64>, RpcError> {
+    fn feerate(&mut self, blocks: u16) -> Result<Option<f64>, RpcError> {
         #[derive(Deserialize)]
         struct Estimate {
             feerate: Option<f64>,

@@ -1,7 +1,8 @@
 //! The table of all settings: name, help, what is allowed, and where in [`Config`] it goes. A new setting is a new row.
 
+use super::chain::ChainDraft;
 use super::sources::Environment;
-use super::{Config, ConfigError, CoreAuth, CoreConfig, LogConfig, LogFormat, Role, Source};
+use super::{ChainConfig, Config, ConfigError, CoreAuth, CoreConfig, LogConfig, LogFormat, Role, Source};
 use crate::secret::Secret;
 use bitcoin::Network;
 use leyden_core::node::NodeConfig;
@@ -93,19 +94,11 @@ pub(super) fn apply(
     Ok(())
 }
 
-/// Why there is no Electrum source of the chain, and what there is.
-const ELECTRUM_NOT_SERVED: &str =
-    "an Electrum server hands out no whole blocks, and this node reads whole blocks; unset it, and name \
-    a Bitcoin Core with `core-url`";
-
 /// What is known so far.
 pub(super) struct Draft {
     config: Config,
-    cookie_file: Option<PathBuf>,
-    user: Option<String>,
-    password: Option<Secret>,
+    chain: ChainDraft,
     passphrase_file: Option<PathBuf>,
-    electrum_url: Option<String>,
 }
 
 impl Draft {
@@ -119,10 +112,10 @@ impl Draft {
             connect: Vec::new(),
             towers: Vec::new(),
             control: SocketAddr::from((Ipv4Addr::LOCALHOST, 9736)),
-            core: CoreConfig {
+            chain: ChainConfig::Core(CoreConfig {
                 url: "http://127.0.0.1:18443".to_owned(),
                 auth: CoreAuth::CookieFile(home.join(".bitcoin/regtest/.cookie")),
-            },
+            }),
             fallback_feerate: FeeratePerKw::new(2500),
             log: LogConfig { filter: "info".to_owned(), format: LogFormat::Human, file: None },
             alias: String::new(),
@@ -131,28 +124,13 @@ impl Draft {
             tower: TowerConfig::default(),
         };
         let passphrase_file = None;
-        Self { config, cookie_file: None, user: None, password: None, passphrase_file, electrum_url: None }
+        Self { config, chain: ChainDraft::default(), passphrase_file }
     }
 
     /// The settings, if they fit together.
     pub fn finish(self) -> Result<Config, ConfigError> {
         let mut config = self.config;
-        if self.electrum_url.is_some() {
-            // To ignore it would leave its owner waiting for a chain that comes from elsewhere.
-            return Err(ConfigError::NotServed("electrum-url", ELECTRUM_NOT_SERVED));
-        }
-        match (self.cookie_file, self.user, self.password) {
-            (None, None, None) => {}
-            (Some(path), None, None) => config.core.auth = CoreAuth::CookieFile(path),
-            (None, Some(user), Some(password)) => config.core.auth = CoreAuth::Password { user, password },
-            (None, _, _) => {
-                return Err(ConfigError::Together("core-user", "core-password", "one needs the other"))
-            }
-            (Some(_), _, _) => {
-                let why = "Core knows us by its cookie or by a name and a password, not both";
-                return Err(ConfigError::Together("core-cookie-file", "core-user", why));
-            }
-        }
+        config.chain = self.chain.finish(config.chain)?;
         if let Some(path) = self.passphrase_file {
             if config.passphrase.is_some() {
                 let why = "set one of them";
@@ -304,13 +282,13 @@ pub(super) static SETTINGS: &[Setting] = &[
         [CHAIN, "core-url", "URL"],
         "Bitcoin Core's RPC server",
         ["http://127.0.0.1:18443", "http://<host>:<port>"],
-        |draft, text| url(text, &["http://"]).map(|url| draft.config.core.url = url),
+        |draft, text| url(text, &["http://"]).map(|url| draft.chain.core_url = Some(url)),
     ),
     row(
         [CHAIN, "core-cookie-file", "PATH"],
         "The cookie that Core writes at its start",
         ["~/.bitcoin/regtest/.cookie", "a path"],
-        |draft, text| path(text).map(|path| draft.cookie_file = Some(path)),
+        |draft, text| path(text).map(|path| draft.chain.cookie_file = Some(path)),
     ),
     row(
         [CHAIN, "core-user", "NAME"],
@@ -318,7 +296,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         ["", "a name without `:`"],
         |draft, text| {
             let is_name = !text.is_empty() && !text.contains(':');
-            is_name.then(|| draft.user = Some(text.to_owned()))
+            is_name.then(|| draft.chain.user = Some(text.to_owned()))
         },
     ),
     Setting {
@@ -327,14 +305,14 @@ pub(super) static SETTINGS: &[Setting] = &[
             [CHAIN, "core-password", "TEXT"],
             "Core's rpcpassword",
             ["", "a text that is not empty"],
-            |draft, text| (!text.is_empty()).then(|| draft.password = Some(Secret::new(text))),
+            |draft, text| (!text.is_empty()).then(|| draft.chain.password = Some(Secret::new(text))),
         )
     },
     row(
         [CHAIN, "electrum-url", "URL"],
-        "An Electrum server to take the chain from, instead of Core (not served yet: refused with what to do)",
+        "An Electrum server to take the chain from, instead of Core; it shows no mempool",
         ["", "tcp://<host>:<port>"],
-        |draft, text| url(text, &["tcp://"]).map(|url| draft.electrum_url = Some(url)),
+        |draft, text| url(text, &["tcp://"]).map(|url| draft.chain.electrum_url = Some(url)),
     ),
     row(
         [CHAIN, "fallback-feerate", "SAT/KW"],

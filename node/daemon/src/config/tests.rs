@@ -16,7 +16,7 @@ fn nothing_set_is_a_node_for_this_machine_alone() {
     assert_eq!(config.control, "127.0.0.1:9736".parse().expect("an address"));
     assert_eq!(config.node, NodeConfig::default());
     assert!(
-        matches!(config.core.auth, CoreAuth::CookieFile(path) if path.starts_with("/home/alice/.bitcoin"))
+        matches!(config.chain, ChainConfig::Core(CoreConfig { auth: CoreAuth::CookieFile(path), .. }) if path.starts_with("/home/alice/.bitcoin"))
     );
     assert!(config.passphrase.is_none() && config.connect.is_empty());
 }
@@ -105,11 +105,19 @@ fn what_is_not_allowed_is_refused() {
 }
 
 #[test]
-fn an_electrum_server_is_refused_with_what_to_do() {
-    let refused = Try::default().flag("electrum-url", "tcp://127.0.0.1:50001").load();
-    let words = refused.expect_err("there is no such source yet").to_string();
-    assert!(words.starts_with("setting `electrum-url` is not served yet: "), "{words}");
-    assert!(words.ends_with("name a Bitcoin Core with `core-url`"), "{words}");
+fn the_chain_comes_from_one_source() {
+    let electrum = || Try::default().flag("electrum-url", "tcp://127.0.0.1:50001");
+    let config = electrum().load().expect("it stands alone");
+    assert!(matches!(&config.chain, ChainConfig::Electrum(url) if url == "tcp://127.0.0.1:50001"));
+    for (name, value) in [
+        ("core-url", "http://127.0.0.1:18443"),
+        ("core-cookie-file", "/a/cookie"),
+        ("core-user", "alice"),
+        ("core-password", "hunter3"),
+    ] {
+        let words = electrum().flag(name, value).load().expect_err("two sources").to_string();
+        assert!(words.contains("`electrum-url`") && words.contains(&format!("`{name}`")), "{words}");
+    }
 }
 
 #[test]
@@ -167,7 +175,7 @@ fn secrets_come_by_file_or_environment_and_are_never_shown() {
     let config = environment.load().expect("allowed");
     assert_eq!(config.passphrase.as_ref().map(Secret::expose), Some("hunter2"));
     assert!(
-        matches!(&config.core.auth, CoreAuth::Password { user, password } if user == "alice" && password.expose() == "hunter3")
+        matches!(&config.chain, ChainConfig::Core(CoreConfig { auth: CoreAuth::Password { user, password }, .. }) if user == "alice" && password.expose() == "hunter3")
     );
     assert!(!format!("{config:?}").contains("hunter"));
     let refused = Try::default().file("passphrase = \"hunter2\"").load().expect_err("not in the file");

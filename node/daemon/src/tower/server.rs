@@ -4,8 +4,8 @@ use crate::app::{
     disconnected, join, listen, open, own, say_where, wait_for_end, ChainEnd, ChainPlan, Identity, RunError,
     Signals,
 };
-use crate::chain::{Core, Interest, Stop, Trouble};
-use crate::config::CoreConfig;
+use crate::chain::{Interest, Source, Stop, Trouble};
+use crate::config::ChainConfig;
 use crate::control::{self, Backend, BoxFuture, Info};
 use crate::net::Peers;
 use crate::owner::{Input, Standing, INBOX};
@@ -34,7 +34,7 @@ pub struct Settings {
     /// Where its owner connects.
     pub control: SocketAddr,
     /// Where Bitcoin Core is.
-    pub core: CoreConfig,
+    pub chain: ChainConfig,
     /// Its name for people.
     pub alias: String,
     /// What the chain asks where Core cannot say.
@@ -56,10 +56,11 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
     let id = settings.seed.node_secret().public_key(secp256k1::SECP256K1);
     let (network, trouble) = (settings.network, Trouble::default());
-    let core = Core::new(settings.core.clone(), stop.clone()).telling(trouble.clone());
+    let source = Source::new(settings.chain.clone(), stop.clone()).telling(trouble.clone());
     let lock = FolderLock::take(&settings.folder)?;
-    let opened: Opened<TowerBatch> =
-        open(&settings.folder, lock, id, network, core, signals.wait()).await.inspect_err(|_| stop.stop())?;
+    let opened: Opened<TowerBatch> = open(&settings.folder, lock, id, network, source, signals.wait())
+        .await
+        .inspect_err(|_| stop.stop())?;
     let tower = Tower::restore(settings.tower, opened.birthday.0, &opened.records)?;
     let (known, tip) = (opened.known(), opened.tip());
     tracing::info!(%id, height = %tip.0, %network, records = opened.records.len(), "the tower starts");
@@ -77,7 +78,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let options = control::Options::new(settings.control, &settings.folder, network);
     let server = control::Server::start(options, Arc::new(backend)).await?;
     let plan = ChainPlan {
-        core: settings.core,
+        chain: settings.chain,
         known,
         fallback: Some(settings.fallback_feerate),
         interval: Some(settings.mempool_interval),

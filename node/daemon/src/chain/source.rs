@@ -1,8 +1,10 @@
-//! Where Bitcoin Core is, and how long to wait when it is not there. A call that Core cannot answer now is made again until it can:
-//! nothing that the node wants from the chain is ever given up.
+//! Where the chain comes from, Bitcoin Core or an Electrum server, and how long to wait when it is not there. A question that it cannot
+//! answer now is asked again until it can: nothing that the node wants from the chain is ever given up.
+use super::electrum::Electrum;
 use super::rpc::Rpc;
+use super::server::Server;
 use super::RpcError;
-use crate::config::CoreConfig;
+use crate::config::ChainConfig;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,10 +13,10 @@ use std::time::Duration;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Core, for one thread: a connection that is opened again when it breaks.
-pub struct Core {
-    settings: CoreConfig,
-    rpc: Option<Rpc>,
+/// The chain, for one thread: a connection that is opened again when it breaks.
+pub struct Source {
+    settings: ChainConfig,
+    server: Option<Box<dyn Server>>,
     stop: Stop,
     told: bool,
     trouble: Trouble,
@@ -38,7 +40,7 @@ impl Trouble {
     }
 }
 
-/// Ends the threads that wait for Core.
+/// Ends the threads that wait for the chain.
 #[derive(Clone, Default)]
 pub struct Stop {
     shared: Arc<(AtomicBool, Mutex<()>, Condvar)>,
@@ -65,10 +67,10 @@ impl Stop {
     }
 }
 
-impl Core {
+impl Source {
     /// Not connected yet.
-    pub fn new(settings: CoreConfig, stop: Stop) -> Self {
-        Self { settings, rpc: None, stop, told: false, trouble: Trouble::default() }
+    pub fn new(settings: ChainConfig, stop: Stop) -> Self {
+        Self { settings, server: None, stop, told: false, trouble: Trouble::default() }
     }
 
     /// Says what it waits for there too.
@@ -79,6 +81,14 @@ impl Core {
     /// Where it says so.
     pub fn trouble(&self) -> &Trouble {
         &self.trouble
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> &'static str {
+        match &self.settings {
+            ChainConfig::Core(_) => super::rpc::NAME,
+            ChainConfig::Electrum(_) => super::electrum::NAME,
+        }
     }
 
     /// Whether to go on.
@@ -95,22 +105,26 @@ impl Core {
     ///
     /// # Errors
     /// As the call says.
-    pub fn once<T>(&mut self, call: impl FnOnce(&Rpc) -> Result<T, RpcError>) -> Result<T, RpcError> {
-        let rpc = match self.rpc.take() {
-            Some(rpc) => rpc,
-            None => Rpc::new(&self.settings)?,
+    pub fn once<T>(
+        &mut self,
+        call: impl FnOnce(&mut dyn Server) -> Result<T, RpcError>,
+    ) -> Result<T, RpcError> {
+        let mut server: Box<dyn Server> = match (self.server.take(), &self.settings) {
+            (Some(server), _) => server,
+            (None, ChainConfig::Core(core)) => Box::new(Rpc::new(core)?),
+            (None, ChainConfig::Electrum(address)) => Box::new(Electrum::connect(address)?),
         };
-        let answer = call(&rpc);
+        let answer = call(server.as_mut());
         if !matches!(answer, Err(RpcError::Down { .. } | RpcError::Nonsense { .. })) {
-            self.rpc = Some(rpc);
+            self.server = Some(server);
         }
         answer
     }
 
-    /// Tries until Core answers, with pauses, and says once that it waits. None when the process stops. A refusal is an answer.
+    /// Tries until it answers, with pauses, and says once that it waits. None when the process stops. A refusal is an answer.
     pub fn patiently<T>(
         &mut self,
-        call: impl Fn(&Rpc) -> Result<T, RpcError>,
+        call: impl Fn(&mut dyn Server) -> Result<T, RpcError>,
     ) -> Option<Result<T, RpcError>> {
         let mut pause = FIRST_PAUSE;
         while !self.stopped() {
@@ -125,7 +139,7 @@ impl Core {
                 }
                 answer => {
                     if std::mem::take(&mut self.told) {
-                        tracing::info!("Bitcoin Core answers again");
+                        tracing::info!("{} answers again", self.name());
                         self.trouble.set(None);
                     }
                     return Some(answer);
