@@ -220,7 +220,8 @@ impl Server for Electrum {
         const QUESTION: &str = "blockchain.transaction.get";
         let header = self.header(at.height)?;
         if header.block_hash() != at.hash {
-            return Err(RpcError::Settings("the chain changed meanwhile".into()));
+            // Not to be asked again: whoever walks along the chain begins anew.
+            return Err(refused(QUESTION, &json!("the chain changed meanwhile")));
         }
         let txids = self.txids(at.height)?;
         // The last ones once more would give the same root.
