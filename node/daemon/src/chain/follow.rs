@@ -93,14 +93,10 @@ fn grow(
         if known.tip().is_none_or(|(height, _)| news.height != height + 1) {
             return Ok(());
         }
-        let block = ask(source, |server| server.block(&news))?;
-        if known.tip().is_none_or(|(_, hash)| block.header.prev_blockhash != hash) {
+        if !take_in(source, known, news, inbox)? {
             return Ok(());
         }
-        known.blocks.push((news.height, news.hash));
         tip = news.hash;
-        let (height, hash) = (BlockHeight::new(news.height), news.hash);
-        tell(inbox, Input::Block(Arc::new(NewBlock { height, hash, block })))?;
     }
 }
 
@@ -145,15 +141,28 @@ fn catch_up(
     let Some((from, _)) = known.tip() else { return Ok(Stand::AtTheTip) };
     for height in from + 1..=info.blocks {
         let hash = ask(source, |server| server.hash_at(height))?;
-        let block = ask(source, |server| server.block(&Tip { hash, height }))?;
-        if known.tip().is_some_and(|(_, before)| block.header.prev_blockhash != before) {
+        if !take_in(source, known, Tip { hash, height }, inbox)? {
             return Err(Halt::Server(RpcError::Settings("the chain changed meanwhile".into())));
         }
-        known.blocks.push((height, hash));
-        let height = BlockHeight::new(height);
-        tell(inbox, Input::Block(Arc::new(NewBlock { height, hash, block })))?;
     }
     Ok(Stand::AtTheTip)
+}
+
+/// The block above the newest one that is known goes to the owner. False if it does not stand on that one.
+fn take_in(
+    source: &mut Source,
+    known: &mut Known,
+    at: Tip,
+    inbox: &mpsc::Sender<Input>,
+) -> Result<bool, Halt> {
+    let block = ask(source, |server| server.block(&at))?;
+    if known.tip().is_none_or(|(_, before)| block.header.prev_blockhash != before) {
+        return Ok(false);
+    }
+    known.blocks.push((at.height, at.hash));
+    let (height, hash) = (BlockHeight::new(at.height), at.hash);
+    tell(inbox, Input::Block(Arc::new(NewBlock { height, hash, block })))?;
+    Ok(true)
 }
 
 /// Whether the server stands on a block that the node has left behind, and found no fault with those above it: it knows less than the node
