@@ -73,7 +73,7 @@ struct Said {
 }
 
 impl Electrum {
-    /// Connects to `tcp://HOST:PORT`, and is told of each new tip from then on.
+    /// Connects to `tcp://HOST:PORT`. It is told of new tips once it asks for the first: who only hands in would never read them.
     pub fn connect(url: &str) -> Result<Self, RpcError> {
         let stream = dial(url).map_err(|error| away(url, &error))?;
         let mut server = Self {
@@ -84,7 +84,6 @@ impl Electrum {
             head: None,
         };
         let _: Value = server.ask("server.version", json!(["leyden", "1.4"]))?;
-        server.subscribe()?;
         Ok(server)
     }
 
@@ -245,8 +244,11 @@ impl Server for Electrum {
     fn wait_for_new(&mut self, tip: &BlockHash) -> Result<Tip, RpcError> {
         let until = Instant::now() + POLL;
         loop {
-            let head = self.head.as_ref().map(Head::tip).transpose()?;
-            if let Some(head) = head.filter(|head| head.hash != *tip) {
+            let head = match &self.head {
+                Some(head) => head.tip()?,
+                None => self.subscribe()?,
+            };
+            if head.hash != *tip {
                 return Ok(head);
             }
             match self.read(until)? {
