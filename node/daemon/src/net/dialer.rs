@@ -119,9 +119,7 @@ impl Dialer {
     /// # Errors
     /// It does not stand; then nothing is kept.
     pub async fn connect(&self, peer: NodeId, address: &str) -> Result<(), ConnectError> {
-        if !self.peers.is_connected(&peer) {
-            self.peers.dial(peer, address).await?;
-        }
+        self.peers.dial(peer, address).await?;
         self.want(peer, address.to_owned());
         Ok(())
     }

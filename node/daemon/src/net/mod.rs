@@ -10,6 +10,8 @@ mod dialer;
 mod handshake;
 mod link;
 mod queue;
+#[cfg(test)]
+mod tests;
 
 pub use dialer::{Book, Dialer};
 pub use handshake::ConnectError;
@@ -20,7 +22,7 @@ use leyden_core::transport::Session;
 use link::Line;
 use queue::Queue;
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
-use secp256k1::SecretKey;
+use secp256k1::{SecretKey, SECP256K1};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -59,11 +61,15 @@ struct Shared {
     inbox: mpsc::Sender<Input>,
     next: AtomicU64,
     links: Mutex<BTreeMap<NodeId, Link>>,
+    /// Whoever dials a peer holds its turn.
+    turns: Mutex<BTreeMap<NodeId, Arc<Turn>>>,
     /// Bytes that wait for all peers together.
     waiting: Arc<AtomicUsize>,
     /// Told whenever a connection ended.
     ended: Notify,
 }
+
+type Turn = tokio::sync::Mutex<()>;
 
 /// A connection that stands.
 struct Link {
@@ -97,9 +103,9 @@ pub struct LinkInfo {
 impl Peers {
     /// None yet; `secret` is the node's own key.
     pub fn new(secret: SecretKey, inbox: mpsc::Sender<Input>) -> Self {
-        let links = Mutex::new(BTreeMap::new());
+        let (links, turns) = (Mutex::default(), Mutex::default());
         let (next, ended, waiting) = (AtomicU64::new(1), Notify::new(), Arc::default());
-        Self { shared: Arc::new(Shared { secret, inbox, next, links, waiting, ended }) }
+        Self { shared: Arc::new(Shared { secret, inbox, next, links, turns, waiting, ended }) }
     }
 
     /// The connections that stand, in order of their peers.
@@ -159,11 +165,17 @@ impl Peers {
         self.links().values().for_each(|link| link.queue.finish());
     }
 
-    /// Dials a peer; returns when the handshake is done and the owner knows.
+    /// Dials a peer, unless a connection with it stands by then; returns when the handshake is done and the owner knows. One dials at a
+    /// time: a second connection would end the first, and what was begun over it.
     ///
     /// # Errors
     /// Nobody answers there, or somebody else does.
     pub async fn dial(&self, peer: NodeId, address: &str) -> Result<(), ConnectError> {
+        let turn = self.turn(peer);
+        let _turn = turn.lock().await;
+        if self.is_connected(&peer) {
+            return Ok(());
+        }
         let (stream, session) = handshake::dial(&self.shared.secret, peer, address).await?;
         self.start(peer, stream, session, address.to_owned(), false).await;
         Ok(())
@@ -235,9 +247,9 @@ impl Peers {
         let Session { sender, receiver } = session;
         let queue = Arc::new(Queue::new(sender, writing, self.shared.waiting.clone()));
         let link = Link { connection, queue: queue.clone(), address, inbound, ready: false };
-        let replaced = self.links().insert(peer, link);
-        if let Some(old) = replaced {
-            old.queue.abort();
+        if !self.enter(peer, link) {
+            tracing::debug!(%peer, "both dialled at once: one connection is enough");
+            return;
         }
         if self.shared.inbox.send(Input::Connected { peer, connection }).await.is_err() {
             return;
@@ -249,6 +261,25 @@ impl Peers {
             peers.forget(&peer, connection);
             let _ = line.inbox.send(Input::Disconnected { peer, connection }).await;
         });
+    }
+
+    /// The newest connection with a peer is the one that stands, as the peer may have lost the older. But where both dialled at once,
+    /// each would end the one that the other keeps: of those the one that the lower id dialled stands, at both ends. Whether it does.
+    fn enter(&self, peer: NodeId, link: Link) -> bool {
+        let dialled_by_lower = (self.shared.secret.public_key(SECP256K1) < peer) != link.inbound;
+        let mut links = self.links();
+        let crossing = |old: &Link| !old.ready && old.inbound != link.inbound;
+        if !dialled_by_lower && links.get(&peer).is_some_and(crossing) {
+            return false;
+        }
+        if let Some(old) = links.insert(peer, link) {
+            old.queue.abort();
+        }
+        true
+    }
+
+    fn turn(&self, peer: NodeId) -> Arc<Turn> {
+        self.shared.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().clone()
     }
 
     fn forget(&self, peer: &NodeId, connection: ConnectionId) {
