@@ -2,7 +2,7 @@
 //! kept in a small file, one `id@host:port` a line, so that a restart finds them again.
 use super::{ConnectError, Peers};
 use leyden_core::ids::NodeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -38,6 +38,8 @@ impl Pauses {
 pub struct Book {
     file: Option<PathBuf>,
     entries: BTreeMap<NodeId, String>,
+    /// Who is being looked after: one task each.
+    kept: BTreeSet<NodeId>,
 }
 
 impl Book {
@@ -53,7 +55,16 @@ impl Book {
             None => String::new(),
         };
         let entries = text.lines().filter_map(parse).collect();
-        Ok(Self { file, entries })
+        Ok(Self { file, entries, kept: BTreeSet::new() })
+    }
+
+    /// Where a peer is; where it is wanted no more, nobody looks after it from now on.
+    fn address_of(&mut self, peer: &NodeId) -> Option<String> {
+        let address = self.entries.get(peer).cloned();
+        if address.is_none() {
+            self.kept.remove(peer);
+        }
+        address
     }
 
     fn set(&mut self, peer: NodeId, address: Option<String>) {
@@ -138,7 +149,7 @@ impl Dialer {
     }
 
     fn keep(&self, peer: NodeId) {
-        if self.again {
+        if self.again && self.book().kept.insert(peer) {
             let dialer = self.clone();
             tokio::spawn(async move { dialer.redial(peer).await });
         }
@@ -150,7 +161,7 @@ impl Dialer {
         loop {
             let ended = self.peers.shared.ended.notified();
             let changed = self.shared.changed.notified();
-            let Some(address) = self.book().entries.get(&peer).cloned() else { return };
+            let Some(address) = self.book().address_of(&peer) else { return };
             if self.peers.is_connected(&peer) {
                 since.get_or_insert_with(Instant::now);
                 tokio::select! { () = ended => {}, () = changed => {} }
