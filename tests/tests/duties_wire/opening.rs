@@ -15,6 +15,7 @@ use leyden_core::wire::{
 };
 use leyden_harness::chain::Chain;
 use leyden_harness::raw::{request, Bench, Bent, RawPeer, Reaction};
+use leyden_node::control::Call;
 use secp256k1::ecdsa::Signature;
 
 pub const TESTS: &[Test] = &[
@@ -23,6 +24,7 @@ pub const TESTS: &[Test] = &[
     ("n12_an_unacceptable_accept_channel_is_refused", accept_channel),
     ("n13_a_funding_created_with_a_wrong_signature_is_refused", funding_created),
     ("n13_nothing_is_broadcast_without_a_right_funding_signed", funding_signed),
+    ("n13_whoever_waits_for_a_funding_that_comes_to_nothing_is_told", lost_on_the_way),
     ("n15_no_name_stands_for_the_real_one", alias),
     ("n16_upfront_scripts_are_kept_and_shutdown_is_not_too_early", shutdown_scripts),
 ];
@@ -202,6 +204,26 @@ fn funding_signed() -> Outcome {
         came_to_nothing(&mut bench, "funding_signed")?;
     }
     Ok(())
+}
+
+/// The connection breaks while the node waits for `funding_signed`. Its owner waits for the funding transaction, which will never be there.
+fn lost_on_the_way() -> Outcome {
+    let mut bench = Bench::start(1, &[])?;
+    bench.peers[BENT]
+        .bend(|message| matches!(message, Message::FundingSigned(_)).then(|| Bent::Instead(Vec::new())));
+    bench.client.openchannel(request(bench.peers[BENT].id(), 1_000_000, 0))?;
+    super::row::meet(&mut bench)?;
+    let channel = bench.channels()?.first().ok_or("the opening is not listed")?.channel_id;
+    let mut owner = bench.node.client()?;
+    let wait = Call::Published { channel, more_than: Some(0) };
+    let waits = std::thread::spawn(move || owner.call(&wait));
+    // By its answer the node waits, as a rule; if not, the channel is gone before, which is an answer too.
+    bench.channels()?;
+    bench.peers[BENT].disconnect();
+    let answer = waits.join().map_err(|_| "the client panicked")?;
+    let told = matches!(&answer, Err(error) if error.to_string().contains("channel"));
+    due(told, || format!("{answer:?}"))?;
+    came_to_nothing(&mut bench, "the connection broke")
 }
 
 /// `option_scid_alias` (46) hides a channel's real name. This node does not offer it, so that the real name is the only one: what a peer

@@ -8,6 +8,7 @@ use leyden_core::ids::{ChannelId, NodeId};
 use leyden_core::node::{Command, CommandError, Notice, Reply};
 use leyden_core::units::BlockHeight;
 use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
@@ -39,6 +40,27 @@ async fn stands_so(
         Err(_) => {
             let why = trouble.words().unwrap_or_else(|| "its log says what it waits for".into());
             Err(CommandError(format!("the node has not caught up with the chain yet: {why}")))
+        }
+    }
+}
+
+/// Waits until the node has done with a channel; why no more transactions of it can come.
+async fn end_of(channel: ChannelId, notices: &mut broadcast::Receiver<(u64, Notice)>) -> String {
+    loop {
+        match notices.recv().await {
+            Ok((_, Notice::ChannelAbandoned { channel: ended, why })) if ended == channel => {
+                return format!("the channel was given up: {why}");
+            }
+            Ok((_, Notice::ChannelResolved { channel: ended })) if ended == channel => {
+                return format!("{channel} was closed, and all is settled");
+            }
+            Ok(_) => {}
+            Err(RecvError::Lagged(missed)) => {
+                return format!(
+                    "{missed} events came too fast to tell whether the channel is still there: ask again"
+                );
+            }
+            Err(RecvError::Closed) => return "the node is stopping".to_owned(),
         }
     }
 }
@@ -96,6 +118,8 @@ impl Backend for Handle {
 
     fn published(&self, channel: ChannelId, more_than: Option<u64>) -> BoxFuture<Result<u64, CommandError>> {
         let taken = self.taken.clone();
+        // From here on, so that its end is not missed between the list and the wait.
+        let mut notices = self.notices.subscribe();
         let channels = self.command(Command::ListChannels);
         Box::pin(async move {
             let count = taken.count(&channel);
@@ -103,7 +127,11 @@ impl Backend for Handle {
             // Of a channel that is not there no more can come.
             match channels.await? {
                 Reply::Channels(channels) if channels.iter().any(|known| known.channel_id == channel) => {
-                    Ok(taken.more_than(channel, few).await)
+                    tokio::select! {
+                        biased;
+                        count = taken.more_than(channel, few) => Ok(count),
+                        why = end_of(channel, &mut notices) => Err(CommandError(why)),
+                    }
                 }
                 _ => Err(CommandError(format!("{channel} is no channel of this node, or not any more"))),
             }
