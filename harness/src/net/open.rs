@@ -121,16 +121,16 @@ impl Net {
         self.run();
         let new = &self.world.notices()[seen..];
         let own = |node: NodeRef| new.iter().filter(move |said| said.node == node.0).map(|said| &said.notice);
-        let named = own(opener).find_map(|notice| match (notice, &reply) {
-            (Notice::ChannelNamed { temporary, channel }, Reply::Opening { temporary: wanted })
-                if temporary == wanted =>
-            {
-                Some(*channel)
-            }
+        // An earlier opening, which a kill ended before its owner knew of it, is none of this one's business.
+        let Reply::Opening { temporary } = reply else { return Err("the node opens nothing".into()) };
+        let named = own(opener).find_map(|notice| match notice {
+            Notice::ChannelNamed { temporary: before, channel } if *before == temporary => Some(*channel),
             _ => None,
         });
         let trouble = own(opener).chain(own(acceptor)).find_map(|notice| match notice {
-            Notice::ChannelAbandoned { why, .. } => Some(why.clone()),
+            Notice::ChannelAbandoned { channel, why } => {
+                (*channel == temporary || Some(*channel) == named).then(|| why.clone())
+            }
             Notice::PeerError { text, .. } => Some(text.clone()),
             _ => None,
         });

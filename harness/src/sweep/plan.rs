@@ -32,6 +32,8 @@ pub struct Save {
     pub number: u64,
     /// How many actions came after it.
     pub actions: u32,
+    /// One of them answers the owner.
+    pub answers: bool,
     /// The node noted the height of a block, and did nothing.
     pub quiet: bool,
 }
@@ -104,7 +106,7 @@ impl Shape {
         }
     }
 
-    /// Each save, before it and after each of the turn's actions. Of heights that a node only noted, the first in a row stands for
+    /// Each save, before it and after each of the turn's actions, or before its answer alone. Of heights that a node only noted, the first in a row stands for
     /// all: it cannot tell them apart.
     fn crashes(&self) -> Vec<Variant> {
         let mut quiet_before: BTreeMap<&str, bool> = BTreeMap::new();
@@ -114,6 +116,7 @@ impl Shape {
                 continue;
             }
             let points = [Point::Before].into_iter().chain((0..=save.actions).map(Point::After));
+            let points = points.chain(save.answers.then_some(Point::Unanswered));
             variants.extend(points.map(|point| Variant::Crash {
                 party: save.party.clone(),
                 save: save.number,
@@ -208,7 +211,10 @@ mod tests {
 
     #[test]
     fn each_save_is_killed_before_it_and_after_each_action() {
-        let save = |party: &str, number, actions, quiet| Save { party: party.into(), number, actions, quiet };
+        let save = |party: &str, number, actions, quiet| {
+            let (party, answers) = (party.to_owned(), actions > 0);
+            Save { party, number, actions, answers, quiet }
+        };
         let saves = vec![
             save("bob", 1, 1, false),
             save("bob", 2, 0, true),
@@ -220,6 +226,7 @@ mod tests {
             "crash:bob:1:before",
             "crash:bob:1:after:0",
             "crash:bob:1:after:1",
+            "crash:bob:1:unanswered",
             "crash:bob:2:before",
             "crash:bob:2:after:0",
             "crash:alice:1:before",

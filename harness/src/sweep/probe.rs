@@ -200,6 +200,7 @@ impl Net {
             party: self.node_name(saved.node).to_string(),
             number: saved.number,
             actions: saved.actions,
+            answers: saved.answers,
             quiet: saved.quiet,
         });
         let told =

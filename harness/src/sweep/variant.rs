@@ -60,7 +60,7 @@ pub enum Kind {
     Disconnect,
     /// Each party, each past state, with and without second stages.
     Cheat,
-    /// Each save of each node: before it, and after it with so many of the turn's actions done.
+    /// Each save of each node: before it, and after it with so many of the turn's actions done, or all but the answer to its owner.
     Crash,
     /// Each node, after anything that its process told: only where nodes are processes.
     Kill,
@@ -68,7 +68,7 @@ pub enum Kind {
 
 /// The text is no variant.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{text:?} is no variant: reorg:HEIGHT:DEPTH, cut:MESSAGE:before|after, cheat:PARTY:CHANNEL:STATE[:second-stages], crash:PARTY:SAVE:before|after:ACTIONS or kill:PARTY:TOLD")]
+#[error("{text:?} is no variant: reorg:HEIGHT:DEPTH, cut:MESSAGE:before|after, cheat:PARTY:CHANNEL:STATE[:second-stages], crash:PARTY:SAVE:before|after:ACTIONS|unanswered or kill:PARTY:TOLD")]
 pub struct BadVariant {
     text: String,
 }
@@ -103,6 +103,9 @@ impl Variant {
             }
             Variant::Crash { party, save, point: Point::After(acts) } => {
                 format!("{party} is killed after its save {save} and {acts} actions")
+            }
+            Variant::Crash { party, save, point: Point::Unanswered } => {
+                format!("{party} is killed after its save {save}, before it answers")
             }
             Variant::Kill { party, told } => format!("{party}'s process is killed after {told} things told"),
         }
@@ -167,6 +170,9 @@ fn parse(text: &str) -> Option<Variant> {
             save: save.parse().ok()?,
             point: Point::After(acts.parse().ok()?),
         },
+        ["crash", party, save, "unanswered"] => {
+            Variant::Crash { party: party.into(), save: save.parse().ok()?, point: Point::Unanswered }
+        }
         ["kill", party, told] => Variant::Kill { party: party.into(), told: told.parse().ok()? },
         _ => return None,
     };
@@ -187,6 +193,7 @@ mod tests {
             "cheat:bob:alice-bob:1:second-stages",
             "crash:bob:12:before",
             "crash:bob:12:after:0",
+            "crash:bob:12:unanswered",
             "kill:bob:17",
         ] {
             assert_eq!(text.parse::<Variant>().unwrap().to_string(), text);

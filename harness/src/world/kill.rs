@@ -7,7 +7,7 @@
 use super::queue::{Due, Happening};
 use super::{World, WorldError, LATENCY};
 use crate::transcript::Cause;
-use leyden_core::node::RecordKey;
+use leyden_core::node::{Action, RecordKey};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -18,6 +18,8 @@ pub enum Point {
     Before,
     /// After it, when so many of the turn's actions have run.
     After(u32),
+    /// After it and every action but the answer to its owner, who does not know whether it was heard.
+    Unanswered,
 }
 
 /// A save of the run, as a plan for kills needs it.
@@ -29,6 +31,8 @@ pub struct Saved {
     pub number: u64,
     /// How many actions came after it.
     pub actions: u32,
+    /// One of them answers the owner.
+    pub answers: bool,
     /// The node noted the height, and did nothing.
     pub quiet: bool,
 }
@@ -72,11 +76,17 @@ impl Deaths {
     }
 }
 
+/// Whether it is what the owner waits for.
+pub(super) fn is_answer(action: &Action) -> bool {
+    matches!(action, Action::Reply { .. })
+}
+
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Point::Before => f.write_str("before"),
             Point::After(acts) => write!(f, "after:{acts}"),
+            Point::Unanswered => f.write_str("unanswered"),
         }
     }
 }
@@ -116,10 +126,11 @@ impl World {
         Some(planned.swap_remove(place).2)
     }
 
-    pub(super) fn note_saved(&mut self, node: usize, keys: &[RecordKey], actions: usize) {
-        let quiet = *keys == [RecordKey::Node] && actions == 0;
-        let (number, actions) = (self.seats[node].saves(), u32::try_from(actions).unwrap_or(u32::MAX));
-        self.deaths.saved.push(Saved { node, number, actions, quiet });
+    pub(super) fn note_saved(&mut self, node: usize, keys: &[RecordKey], actions: &[Action]) {
+        let quiet = *keys == [RecordKey::Node] && actions.is_empty();
+        let answers = actions.iter().any(is_answer);
+        let (number, actions) = (self.seats[node].saves(), u32::try_from(actions.len()).unwrap_or(u32::MAX));
+        self.deaths.saved.push(Saved { node, number, actions, answers, quiet });
     }
 
     /// The node's process is gone. `news` of the chain that it had in hand comes again: whoever starts asks for the blocks after
@@ -134,6 +145,7 @@ impl World {
         let text = match point {
             Point::Before => format!("{name} is killed before its save {}", saves + 1),
             Point::After(acts) => format!("{name} is killed after its save {saves} and {acts} actions"),
+            Point::Unanswered => format!("{name} is killed after its save {saves}, before it answers"),
         };
         self.note(text);
         self.deaths.count += 1;

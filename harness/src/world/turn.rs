@@ -1,6 +1,6 @@
 //! One turn of a node: the event in, then what it saves, then what it asks for, in this order and no other. Here is also where a
 //! planned kill strikes. It knows no node's insides.
-use super::kill::Point;
+use super::kill::{is_answer, Point};
 use super::queue::Happening;
 use super::{World, WorldError};
 use crate::transcript::{Cause, Entry};
@@ -42,16 +42,19 @@ impl World {
         turn: Turn,
         struck: Option<(Point, Option<Happening>)>,
     ) -> Result<(), WorldError> {
-        let Turn { save, actions, wake } = turn;
+        let Turn { save, mut actions, wake } = turn;
         if !save.records.is_empty() {
             let keys = self.seats[node].save(save)?;
-            self.note_saved(node, &keys, actions.len());
+            self.note_saved(node, &keys, &actions);
             self.transcript.push(self.now, Entry::Save { node, keys });
         }
         let reach = match struck {
             Some((Point::After(acts), _)) => acts as usize,
-            Some((Point::Before, _)) | None => actions.len(),
+            Some((Point::Before | Point::Unanswered, _)) | None => actions.len(),
         };
+        if matches!(struck, Some((Point::Unanswered, _))) {
+            actions.retain(|action| !is_answer(action));
+        }
         for action in actions.into_iter().take(reach) {
             self.act(node, action)?;
         }
