@@ -1,6 +1,8 @@
 //! The README's "Run two nodes by hand", with the watchtower below it, done by bash as it stands there: in a new home, with free ports in the place of those
 //! written down, and nothing else changed. What the nodes say in the end is compared with what must be.
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::{BuildHasher, Hasher};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,10 +20,16 @@ fn lines(readme: &str) -> String {
     blocks.iter().filter_map(|block| block.strip_prefix("bash\n")).collect()
 }
 
+/// Below those that the system gives to whoever asks for any port: nobody gets one of these by chance before the script opens it.
+const RANGE: std::ops::Range<u16> = 10_000..32_000;
+
 /// With ports that were free a moment ago. They are held together, so that they differ.
 fn with_free_ports(lines: &str) -> String {
-    let held: Vec<TcpListener> =
-        PORTS.iter().map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    let chance = RandomState::new().build_hasher().finish() as usize;
+    let candidates = RANGE.cycle().skip(chance % RANGE.len()).take(RANGE.len());
+    let free = candidates.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    let held: Vec<TcpListener> = free.take(PORTS.len()).collect();
+    assert_eq!(held.len(), PORTS.len(), "no free ports");
     // In two passes, so that no free port is taken for one of the README's.
     let marked = PORTS.iter().enumerate().fold(lines.to_owned(), |text, (index, port)| {
         assert!(text.contains(port), "the README no longer names port {port}");
