@@ -48,14 +48,12 @@ impl World {
             self.note_saved(node, &keys, &actions);
             self.transcript.push(self.now, Entry::Save { node, keys });
         }
-        let reach = match struck {
-            Some((Point::After(acts), _)) => acts as usize,
-            Some((Point::Before | Point::Unanswered, _)) | None => actions.len(),
-        };
-        if matches!(struck, Some((Point::Unanswered, _))) {
-            actions.retain(|action| !is_answer(action));
+        match struck {
+            Some((Point::After(acts), _)) => actions.truncate(acts as usize),
+            Some((Point::Unanswered, _)) => actions.retain(|action| !is_answer(action)),
+            Some((Point::Before, _)) | None => {}
         }
-        for action in actions.into_iter().take(reach) {
+        for action in actions {
             self.act(node, action)?;
         }
         if let Some((point, news)) = struck {
