@@ -1,10 +1,9 @@
 //! An Electrum server (protocol 1.4) as the source of the chain: JSON-RPC, a line each, over one TCP connection. It hands out no whole
 //! blocks, so that each is put together from its header and its transactions, and is only believed if they give the header's root.
 //! News are pushed. It shows no mempool: R is heard from blocks alone, and transactions that go together are handed in one by one.
-use super::server::{Branch, ChainInfo, RpcError, Server, Tip, PATIENCE, POLL};
+use super::server::{decoded, Branch, ChainInfo, RpcError, Server, Tip, PATIENCE, POLL};
 use bitcoin::block::Header;
-use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
-use bitcoin::consensus::Decodable;
+use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::constants::genesis_block;
 use bitcoin::{Block, BlockHash, Network, Transaction, Txid};
 use serde::de::DeserializeOwned;
@@ -175,7 +174,7 @@ impl Electrum {
     fn header(&mut self, height: u32) -> Result<Header, RpcError> {
         const QUESTION: &str = "blockchain.block.header";
         let hex: String = self.ask(QUESTION, json!([height]))?;
-        decoded(QUESTION, &hex)
+        decoded(NAME, QUESTION, &hex)
     }
 
     /// The transactions of a block of the best chain, in order, as far as it says; whether they are all is for the root to tell.
@@ -231,7 +230,7 @@ impl Server for Electrum {
         for some in txids.chunks(AT_ONCE) {
             let questions = some.iter().map(|txid| json!([txid])).collect();
             for answer in self.ask_all::<String>(QUESTION, questions)? {
-                txdata.push(decoded(QUESTION, &answer?)?);
+                txdata.push(decoded(NAME, QUESTION, &answer?)?);
             }
         }
         let block = Block { header, txdata };
@@ -269,7 +268,7 @@ impl Server for Electrum {
     fn transaction(&mut self, txid: &Txid) -> Result<Option<Transaction>, RpcError> {
         const QUESTION: &str = "blockchain.transaction.get";
         match self.ask::<String>(QUESTION, json!([txid])) {
-            Ok(hex) => decoded(QUESTION, &hex).map(Some),
+            Ok(hex) => decoded(NAME, QUESTION, &hex).map(Some),
             Err(RpcError::Refused { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -297,7 +296,7 @@ impl Server for Electrum {
 
 impl Head {
     fn tip(&self) -> Result<Tip, RpcError> {
-        let header: Header = decoded(SUBSCRIBE, &self.header)?;
+        let header: Header = decoded(NAME, SUBSCRIBE, &self.header)?;
         Ok(Tip { hash: header.block_hash(), height: self.height })
     }
 }
@@ -316,10 +315,6 @@ fn dial(url: &str) -> io::Result<TcpStream> {
         }
     }
     Err(last)
-}
-
-fn decoded<T: Decodable>(method: &'static str, hex: &str) -> Result<T, RpcError> {
-    deserialize_hex(hex).map_err(|error| nonsense(method, error))
 }
 
 fn away(url: &str, error: &io::Error) -> RpcError {

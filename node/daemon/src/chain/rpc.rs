@@ -1,8 +1,8 @@
 //! One JSON-RPC connection to Bitcoin Core, and the few calls that a node needs. Blocking: each user has a thread and a connection
 //! of its own.
-use super::server::{Branch, ChainInfo, RpcError, Server, Tip, PATIENCE, POLL};
+use super::server::{decoded, Branch, ChainInfo, RpcError, Server, Tip, PATIENCE, POLL};
 use crate::config::{CoreAuth, CoreConfig};
-use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
+use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{Block, BlockHash, Transaction, Txid};
 use jsonrpc::simple_http::SimpleHttpTransport;
 use jsonrpc::Client;
@@ -88,11 +88,7 @@ impl Server for Rpc {
 
     fn block(&mut self, at: &Tip) -> Result<Block, RpcError> {
         let hex: String = self.call("getblock", json!([at.hash, 0]))?;
-        deserialize_hex(&hex).map_err(|error| RpcError::Nonsense {
-            server: NAME,
-            method: "getblock",
-            error: error.to_string(),
-        })
+        decoded(NAME, "getblock", &hex)
     }
 
     fn mempool(&mut self) -> Result<Vec<Txid>, RpcError> {
@@ -101,11 +97,7 @@ impl Server for Rpc {
 
     fn transaction(&mut self, txid: &Txid) -> Result<Option<Transaction>, RpcError> {
         match self.call::<String>("getrawtransaction", json!([txid])) {
-            Ok(hex) => deserialize_hex(&hex).map(Some).map_err(|error| RpcError::Nonsense {
-                server: NAME,
-                method: "getrawtransaction",
-                error: error.to_string(),
-            }),
+            Ok(hex) => decoded(NAME, "getrawtransaction", &hex).map(Some),
             Err(RpcError::Refused { .. }) => Ok(None),
             Err(error) => Err(error),
         }

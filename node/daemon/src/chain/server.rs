@@ -1,4 +1,6 @@
 //! What a node asks of whoever knows the chain, and what comes back: the same of Bitcoin Core and of an Electrum server.
+use bitcoin::consensus::encode::deserialize_hex;
+use bitcoin::consensus::Decodable;
 use bitcoin::{Block, BlockHash, Transaction, Txid};
 use serde::Deserialize;
 use std::time::Duration;
@@ -48,6 +50,15 @@ pub enum RpcError {
         /// What is wrong with it.
         error: String,
     },
+}
+
+/// What a server answers in hex.
+pub(super) fn decoded<T: Decodable>(
+    server: &'static str,
+    method: &'static str,
+    hex: &str,
+) -> Result<T, RpcError> {
+    deserialize_hex(hex).map_err(|error| RpcError::Nonsense { server, method, error: error.to_string() })
 }
 
 /// A block of the best chain.
