@@ -127,14 +127,13 @@ async fn gather(stream: OwnedReadHalf, mut receiver: Receiver, arrived: &mut Arr
 mod tests {
     use super::*;
     use crate::net::handshake;
+    use crate::net::tests::run as run_test;
     use leyden_core::transport::{Sender, Session};
     use secp256k1::{SecretKey, SECP256K1};
-    use std::future::Future;
     use std::sync::atomic::AtomicBool;
     use std::sync::Arc;
     use tokio::io::AsyncWriteExt;
     use tokio::net::{TcpListener, TcpStream};
-    use tokio::runtime::Builder;
 
     /// Both ends of a connection behind its handshake.
     async fn pair() -> [(TcpStream, Session); 2] {
@@ -163,13 +162,9 @@ mod tests {
         (reading, Queue::new(sender, writing, Arc::default()))
     }
 
-    fn in_runtime(test: impl Future<Output = ()>) {
-        Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test);
-    }
-
     #[test]
     fn a_silent_connection_is_told_of_again_and_again_and_stands() {
-        in_runtime(async {
+        run_test(async {
             let [(stream, session), other] = pair().await;
             let (line, mut heard) = line(Duration::from_millis(1));
             let (stream, queue) = split(stream, session.sender);
@@ -184,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_came_in_one_packet_is_heard_as_one_and_before_the_end() {
-        in_runtime(async {
+        run_test(async {
             let [(stream, session), (mut far, mut far_session)] = pair().await;
             let mut sealed = Vec::new();
             for byte in 1..=3 {
@@ -205,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_the_socket_does_not_take_waits_its_turn_and_arrives_in_order() {
-        in_runtime(async {
+        run_test(async {
             let [(stream, session), (far, far_session)] = pair().await;
             let (near, mut answers) = line(Duration::from_secs(60));
             let (stream, queue) = split(stream, session.sender);
@@ -238,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_reads_nothing_is_given_up() {
-        in_runtime(async {
+        run_test(async {
             let [(stream, session), _far] = pair().await;
             let (line, _heard) = line(Duration::from_secs(60));
             let (stream, queue) = split(stream, session.sender);

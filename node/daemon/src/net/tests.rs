@@ -50,7 +50,8 @@ impl End {
     }
 }
 
-fn run(test: impl Future<Output = ()>) {
+/// On one thread, so that what happens between two waits happens in order.
+pub(super) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { timeout(DEADLINE, test).await.expect("it ends in time") });
 }
