@@ -2,7 +2,6 @@
 mod tower_process;
 
 use leyden_harness::chain::core_process::PeerPort;
-use leyden_node::control::client::Client;
 use std::net::TcpListener;
 use tower_process::{pay, wait_until, Ground};
 
@@ -58,7 +57,6 @@ fn a_node_waits_for_its_electrum_server_and_says_so() {
     let ground = Ground::new();
     let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let mut alice = ground.waiting_behind("alice", nobody.expect("a port that nobody has any more"));
-    wait_until("the control port", || Client::from_folder(&alice.folder).is_ok());
     alice.await_line(&["the Electrum server does not answer", "waiting for it"]);
     wait_until("its words", || {
         let waits_for = alice.client().getinfo().expect("it answers").waits_for;

@@ -83,20 +83,21 @@ impl Ground {
 
     /// Starts a node that knows the chain from an Electrum server only.
     pub fn node_behind(&self, name: &str, electrum: SocketAddr) -> Process {
-        let mut process = self.waiting_behind(name, electrum);
-        process.await_line(&["runs"]);
-        process
+        let (folder, arguments) = self.arguments_behind(name, electrum);
+        Process::start(folder, arguments, "127.0.0.1:0")
     }
 
-    /// The same, and it may have to wait for it.
+    /// Starts such a node that cannot run yet, and returns when its owner can ask why.
     pub fn waiting_behind(&self, name: &str, electrum: SocketAddr) -> Process {
+        let (folder, arguments) = self.arguments_behind(name, electrum);
+        Process::wait_with(folder, arguments)
+    }
+
+    fn arguments_behind(&self, name: &str, electrum: SocketAddr) -> (PathBuf, Vec<String>) {
         let folder = self.folder(name);
-        let url = format!("tcp://{electrum}");
-        let words =
-            ["run", "--control", "127.0.0.1:0", "--electrum-url", &url, "--folder"].map(str::to_owned);
-        let mut arguments = words.to_vec();
-        arguments.push(folder.display().to_string());
-        Process::launch(folder, arguments, "127.0.0.1:0")
+        let (path, url) = (folder.display().to_string(), format!("tcp://{electrum}"));
+        let words = ["run", "--folder", &path, "--control", "127.0.0.1:0", "--electrum-url", &url];
+        (folder, words.map(str::to_owned).to_vec())
     }
 
     /// The blocks above this height are taken out of the chain.
@@ -152,9 +153,7 @@ impl Ground {
     /// Starts a node that cannot run yet, and returns when its owner can ask why.
     pub fn waiting_node(&self, name: &str) -> Process {
         let (folder, arguments) = self.arguments("run", name, &self.cookie(), &[]);
-        let process = Process::launch(folder, arguments, "127.0.0.1:0");
-        wait_until("the control port", || Client::from_folder(&process.folder).is_ok());
-        process
+        Process::wait_with(folder, arguments)
     }
 
     /// All blocks so far are on Core's disk from now on.
@@ -323,6 +322,13 @@ impl Process {
     fn start(folder: PathBuf, arguments: Vec<String>, listen: &str) -> Self {
         let mut process = Self::launch(folder, arguments, listen);
         process.await_line(&["runs"]);
+        process
+    }
+
+    /// One that cannot run yet: its control port is there.
+    fn wait_with(folder: PathBuf, arguments: Vec<String>) -> Self {
+        let process = Self::launch(folder, arguments, "127.0.0.1:0");
+        wait_until("the control port", || Client::from_folder(&process.folder).is_ok());
         process
     }
 
