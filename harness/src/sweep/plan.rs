@@ -106,8 +106,8 @@ impl Shape {
         }
     }
 
-    /// Each save, before it and after each of the turn's actions, or before its answer alone. Of heights that a node only noted, the first in a row stands for
-    /// all: it cannot tell them apart.
+    /// Each save, before it, after each of the turn's actions, and with all of them done but the answer. Of heights that a node only
+    /// noted, the first in a row stands for all: it cannot tell them apart.
     fn crashes(&self) -> Vec<Variant> {
         let mut quiet_before: BTreeMap<&str, bool> = BTreeMap::new();
         let mut variants = Vec::new();
@@ -115,8 +115,9 @@ impl Shape {
             if quiet_before.insert(&save.party, save.quiet) == Some(true) && save.quiet {
                 continue;
             }
-            let points = [Point::Before].into_iter().chain((0..=save.actions).map(Point::After));
-            let points = points.chain(save.answers.then_some(Point::Unanswered));
+            let after = (0..=save.actions).map(Point::After);
+            let points =
+                [Point::Before].into_iter().chain(after).chain(save.answers.then_some(Point::Unanswered));
             variants.extend(points.map(|point| Variant::Crash {
                 party: save.party.clone(),
                 save: save.number,

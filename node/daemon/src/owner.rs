@@ -126,7 +126,7 @@ impl Standing {
         Self { height, hash: None, begun: false, synced: false, feerate, commits: 0, boxes: 0 }
     }
 
-    /// At the start, with this tip, these boxes and, until Core's first word, this feerate.
+    /// At the start, with this tip, these boxes and, until the chain's first word, this feerate.
     pub fn at((height, hash): (BlockHeight, BlockHash), feerate: FeeratePerKw, boxes: usize) -> Self {
         Self { height, hash: Some(hash), begun: true, synced: false, feerate, commits: 0, boxes }
     }

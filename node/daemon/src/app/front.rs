@@ -1,4 +1,4 @@
-//! What stands before the node does, which may have to wait for Core to know where it begins: the ports, and what they hold of it. Its
+//! What stands before the node does, which may have to wait for the chain to know where it begins: the ports, and what they hold of it. Its
 //! owner can ask meanwhile what it waits for, and stop it; peers are not taken in.
 use super::handle::Handle;
 use super::process::{listen, Identity, Signals};

@@ -37,7 +37,7 @@ use tokio::sync::{mpsc, watch};
 /// So many notices wait for a slow reader of events.
 const NOTICES: usize = 4_096;
 
-/// What the chain is taken to ask before Core said so, in sat per 1000 weight units.
+/// What the chain is taken to ask before its source said so, in sat per 1000 weight units.
 const FIRST_FEERATE: FeeratePerKw = FeeratePerKw::new(1_000);
 
 /// All that a node needs to run.
@@ -50,11 +50,11 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// Where its owner connects.
     pub control: SocketAddr,
-    /// Where Bitcoin Core is.
+    /// Where the chain comes from.
     pub chain: ChainConfig,
     /// Its name for people.
     pub alias: String,
-    /// What the chain asks where Core cannot say; none to wait for Core's word.
+    /// What the chain asks where its source cannot say; none to wait for its word.
     pub fallback_feerate: Option<FeeratePerKw>,
     /// How often the mempool is looked at; none: only when a harness asks.
     pub mempool_interval: Option<Duration>,
@@ -93,17 +93,17 @@ pub enum RunError {
         /// Why.
         source: io::Error,
     },
-    /// Core is on another chain.
+    /// The source is on another chain.
     #[error("the chain's source is on {theirs}, this node on {network}: start the one that fits")]
     OtherChain {
-        /// Core's.
+        /// The source's.
         theirs: String,
         /// Ours.
         network: Network,
     },
-    /// Core has an answer that leads nowhere.
+    /// The source has an answer that leads nowhere.
     #[error(transparent)]
-    Core(#[from] chain::RpcError),
+    Chain(#[from] chain::RpcError),
     /// Threads, signals.
     #[error("the system refuses what the node needs to run: {0}")]
     System(#[from] io::Error),
@@ -175,7 +175,7 @@ pub async fn run(settings: Settings, #[cfg(feature = "lab")] lab: Option<LabEnd>
     meeting.abort();
     peers.disconnect_all();
     server.stop().await;
-    // The chain's threads may wait for Core a while longer; the process does not.
+    // The chain's threads may wait for their source a while longer; the process does not.
     stop.stop();
     result.map_err(RunError::from)
 }
@@ -192,7 +192,7 @@ struct Begun {
 }
 
 impl Begun {
-    /// The folder as the last run left it, or a new one that begins at Core's tip.
+    /// The folder as the last run left it, or a new one that begins at the chain's tip.
     async fn open(
         settings: &Settings,
         id: NodeId,
@@ -217,7 +217,7 @@ impl Begun {
     }
 }
 
-/// Who hears what Core says to our transactions.
+/// Who hears what is said to our transactions.
 #[cfg(feature = "lab")]
 fn told(taken: Taken, lab: &Option<LabEnd>) -> impl Fn(Vec<Verdict>) + Send + 'static {
     let told = lab.as_ref().map(|end| end.told.clone());

@@ -33,11 +33,11 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where its owner connects.
     pub control: SocketAddr,
-    /// Where Bitcoin Core is.
+    /// Where the chain comes from.
     pub chain: ChainConfig,
     /// Its name for people.
     pub alias: String,
-    /// What the chain asks where Core cannot say.
+    /// What the chain asks where its source cannot say.
     pub fallback_feerate: FeeratePerKw,
     /// How often the mempool is looked at.
     pub mempool_interval: Duration,
@@ -47,7 +47,7 @@ pub struct Settings {
     pub seed: NodeSeed,
 }
 
-/// Runs a tower until a signal, the control port or its store ends it. With Core down it waits, and takes boxes meanwhile.
+/// Runs a tower until a signal, the control port or its store ends it. With the chain's source down it waits, and takes boxes meanwhile.
 ///
 /// # Errors
 /// It could not start, or could not save: then nothing that it did not save was acknowledged.
@@ -97,7 +97,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let result = join(keeping).await;
     peers.disconnect_all();
     server.stop().await;
-    // The chain's threads may wait for Core a while longer; the process does not.
+    // The chain's threads may wait for their source a while longer; the process does not.
     stop.stop();
     result.map_err(RunError::from)
 }
