@@ -279,7 +279,10 @@ impl Peers {
     }
 
     fn turn(&self, peer: NodeId) -> Arc<Turn> {
-        self.shared.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().clone()
+        let mut turns = self.shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody holds those, nor waits for them.
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        turns.entry(peer).or_default().clone()
     }
 
     fn forget(&self, peer: &NodeId, connection: ConnectionId) {
