@@ -108,7 +108,7 @@ pub enum RunError {
     #[error("the system refuses what the node needs to run: {0}")]
     System(#[from] io::Error),
     /// Asked to stop before it ran.
-    #[error("stopped while it waited for Bitcoin Core")]
+    #[error("stopped while it waited for the chain")]
     Stopped,
 }
 
