@@ -1,9 +1,7 @@
 //! The README's "Run two nodes by hand", with the watchtower below it, done by bash as it stands there: in a new home, with free ports in the place of those
 //! written down, and nothing else changed. What the nodes say in the end is compared with what must be.
-use std::collections::hash_map::RandomState;
+use leyden_harness::chain::ports::Port;
 use std::fs;
-use std::hash::{BuildHasher, Hasher};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -20,24 +18,15 @@ fn lines(readme: &str) -> String {
     blocks.iter().filter_map(|block| block.strip_prefix("bash\n")).collect()
 }
 
-/// Below those that the system gives to whoever asks for any port: nobody gets one of these by chance before the script opens it.
-const RANGE: std::ops::Range<u16> = 10_000..32_000;
-
-/// With ports that were free a moment ago. They are held together, so that they differ.
-fn with_free_ports(lines: &str) -> String {
-    let chance = RandomState::new().build_hasher().finish() as usize;
-    let candidates = RANGE.cycle().skip(chance % RANGE.len()).take(RANGE.len());
-    let free = candidates.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
-    let held: Vec<TcpListener> = free.take(PORTS.len()).collect();
-    assert_eq!(held.len(), PORTS.len(), "no free ports");
+/// With free ports, which stay ours as long as they are held.
+fn with_ports(lines: &str, free: &[Port]) -> String {
     // In two passes, so that no free port is taken for one of the README's.
     let marked = PORTS.iter().enumerate().fold(lines.to_owned(), |text, (index, port)| {
         assert!(text.contains(port), "the README no longer names port {port}");
         text.replace(port, &format!("<port {index}>"))
     });
-    held.iter().enumerate().fold(marked, |text, (index, listener)| {
-        let port = listener.local_addr().expect("it is bound").port();
-        text.replace(&format!("<port {index}>"), &port.to_string())
+    free.iter().enumerate().fold(marked, |text, (index, port)| {
+        text.replace(&format!("<port {index}>"), &port.number().to_string())
     })
 }
 
@@ -67,7 +56,8 @@ fn every_line_of_the_readme_works() {
     assert!(lines.contains("leyden-node cli") && !lines.contains("sleep"), "{lines}");
     let home = tempfile::tempdir().expect("a folder");
     let script = home.path().join("by-hand.sh");
-    fs::write(&script, with_free_ports(&lines)).expect("a script");
+    let free = PORTS.map(|_| Port::choose().expect("a free port"));
+    fs::write(&script, with_ports(&lines, &free)).expect("a script");
     // Whatever fails, nothing stays behind: the nodes are asked to stop, Core is this shell's own child.
     let wrapper = r#"trap 'status=$?; [ $status = 0 ] || { cat ~/two-nodes/*/log; alice stop; bob stop; tower stop; kill $!; wait; }' EXIT; . "$0""#;
     let ended = Command::new("bash")

@@ -4,9 +4,9 @@
 //!
 //! The `bitcoind` crate is not used for this: it deletes the folder when dropped (also after a failure), waits for Core
 //! by sleeping, asks for a wallet, and leaves Core running when its own process is killed.
-use std::fs::{File, TryLockError};
+use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -17,6 +17,7 @@ use rustix::process::{kill_process, pidfd_open, Pid, PidfdFlags, Signal};
 use tempfile::TempDir;
 
 use super::core_client::CoreClient;
+use super::ports::{Port, PortError};
 use crate::provision::ProvisionError;
 
 /// What Core takes for the present, in seconds since 1970 (2035-07-05): after every block time that a scenario can reach
@@ -25,14 +26,16 @@ pub const MOCK_TIME: u64 = 2_067_225_600;
 
 /// How long Core may take from its start to "Done loading". It takes 0.15 s; a machine under heavy load takes seconds.
 const START_DEADLINE: Duration = Duration::from_secs(60);
-/// What it says of a port that somebody else has: the one of its RPC, and the one for peers.
+/// What it says, long before it ends, of a port that somebody else has: the one of its RPC, and the one for peers.
 const PORT_TAKEN: [&str; 2] = ["Unable to bind any endpoint for RPC server", "Failed to listen on any port"];
-/// How many ports are tried before giving up.
+/// How often it is started on other ports before giving up.
 const PORT_ATTEMPTS: usize = 8;
 /// Free space that tmpfs must have before it is preferred to the disk, in bytes.
 const TMPFS_ROOM: u64 = 256 << 20;
 /// How much of the end of `debug.log` an error shows, in bytes.
 const TAIL: u64 = 2_000;
+/// How much of the end of its output an error shows, in lines, below all that it called an error.
+const TAIL_LINES: usize = 12;
 
 /// Starts bitcoind and holds a pipe to the harness as its stdin. Whatever ends the harness, the pipe closes, `read`
 /// returns and bitcoind is killed; a word on the pipe says that the harness is alive and looks after the folder itself.
@@ -71,9 +74,12 @@ pub enum CoreError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// No free port was found.
-    #[error("found no free TCP port on 127.0.0.1 for Core's RPC in {PORT_ATTEMPTS} attempts")]
-    NoPort,
+    /// There are no ports for it.
+    #[error(transparent)]
+    NoPort(#[from] PortError),
+    /// Somebody was quicker, and each time if it was tried again.
+    #[error("another program has a TCP port that was chosen for Core")]
+    PortsTaken,
     /// It ended before it was ready.
     #[error("{} ended before it was ready; the end of its output:\n{output}", exe.display())]
     Ended {
@@ -126,27 +132,26 @@ pub struct CoreLaunch {
 #[derive(Debug)]
 enum Startup {
     Ready,
+    PortTaken,
     Ended(String),
 }
 
 impl CoreLaunch {
-    /// Waits until Core answers RPC. If another program took the port in between, it starts again on another.
+    /// Waits until Core answers RPC. If another program took a port in between, it starts again on others.
     pub fn ready(self) -> Result<CoreProcess, CoreError> {
         let mut launch = self;
         for _ in 0..PORT_ATTEMPTS {
             match launch.process.answers(&launch.ready) {
                 Ok(()) => return Ok(launch.process),
-                Err(CoreError::Ended { exe, output })
-                    if PORT_TAKEN.iter().any(|words| output.contains(words)) =>
-                {
-                    let peers = launch.process.peers();
+                Err(CoreError::PortsTaken) => {
+                    let (exe, peers) = (launch.process.exe.clone(), launch.process.peers());
                     drop(launch);
                     launch = CoreProcess::launch(&exe, peers)?;
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(CoreError::NoPort)
+        Err(CoreError::PortsTaken)
     }
 }
 
@@ -158,10 +163,27 @@ pub struct CoreProcess {
     supervisor: Child,
     folder: Option<TempDir>,
     path: PathBuf,
-    port: u16,
-    peer_port: Option<u16>,
-    /// Keep other harness processes from choosing the same ports between our probe and Core's bind.
-    _port_locks: Vec<File>,
+    ports: Ports,
+}
+
+/// The ports of one Core, on 127.0.0.1.
+#[derive(Debug)]
+pub struct Ports {
+    /// For its RPC.
+    pub rpc: Port,
+    /// For peers.
+    pub peers: Option<Port>,
+}
+
+impl Ports {
+    /// Free ones.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn choose(peers: PeerPort) -> Result<Self, PortError> {
+        let peers = matches!(peers, PeerPort::Loopback).then(Port::choose).transpose()?;
+        Ok(Self { rpc: Port::choose()?, peers })
+    }
 }
 
 impl CoreProcess {
@@ -172,26 +194,15 @@ impl CoreProcess {
 
     /// Starts Core and returns at once.
     pub fn launch(exe: &Path, peers: PeerPort) -> Result<CoreLaunch, CoreError> {
+        Self::launch_on(exe, Ports::choose(peers)?)
+    }
+
+    /// The same, first on these ports.
+    pub fn launch_on(exe: &Path, ports: Ports) -> Result<CoreLaunch, CoreError> {
         let folder = data_folder("leyden-core-")?;
         let path = folder.path().to_owned();
-        let (port, port_lock) = choose_port()?;
-        let mut port_locks = vec![port_lock];
-        let mut peer_port = None;
-        if peers == PeerPort::Loopback {
-            let (port, port_lock) = choose_port()?;
-            port_locks.push(port_lock);
-            peer_port = Some(port);
-        }
-        let (supervisor, ready) = supervise(exe, &path, port, peer_port)?;
-        let process = Self {
-            exe: exe.to_owned(),
-            supervisor,
-            folder: Some(folder),
-            path,
-            port,
-            peer_port,
-            _port_locks: port_locks,
-        };
+        let (supervisor, ready) = supervise(exe, &path, &ports)?;
+        let process = Self { exe: exe.to_owned(), supervisor, folder: Some(folder), path, ports };
         Ok(CoreLaunch { process, ready })
     }
 
@@ -210,7 +221,7 @@ impl CoreProcess {
     /// After [`CoreProcess::kill`]: starts it again in its folder and at its ports, and waits until it answers. Blocks that were not on
     /// its disk yet are lost, and so is its mempool.
     pub fn start_again(&mut self) -> Result<(), CoreError> {
-        let (supervisor, ready) = supervise(&self.exe, &self.path, self.port, self.peer_port)?;
+        let (supervisor, ready) = supervise(&self.exe, &self.path, &self.ports)?;
         // The new one is there before the old one goes: somebody cleans up at any time.
         let mut old = std::mem::replace(&mut self.supervisor, supervisor);
         end(&mut old);
@@ -221,6 +232,7 @@ impl CoreProcess {
     fn answers(&self, ready: &Receiver<Startup>) -> Result<(), CoreError> {
         match ready.recv_timeout(START_DEADLINE) {
             Ok(Startup::Ready) => Ok(()),
+            Ok(Startup::PortTaken) => Err(CoreError::PortsTaken),
             Ok(Startup::Ended(output)) => Err(CoreError::Ended { exe: self.exe.clone(), output }),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 Err(CoreError::Slow { exe: self.exe.clone(), log: self.log_tail() })
@@ -230,23 +242,24 @@ impl CoreProcess {
 
     /// A new RPC connection.
     pub fn client(&self) -> Result<CoreClient, CoreError> {
-        let unreachable = |source| CoreError::Unreachable { port: self.port, source };
+        let port = self.rpc_port();
+        let unreachable = |source| CoreError::Unreachable { port, source };
         let cookie = std::fs::read_to_string(self.path.join("regtest/.cookie")).map_err(unreachable)?;
-        CoreClient::connect(self.port, &cookie).map_err(unreachable)
+        CoreClient::connect(port, &cookie).map_err(unreachable)
     }
 
     /// The port of its RPC, on 127.0.0.1.
     pub fn rpc_port(&self) -> u16 {
-        self.port
+        self.ports.rpc.number()
     }
 
     /// The port for peers on 127.0.0.1, if it was started with one.
     pub fn peer_port(&self) -> Option<u16> {
-        self.peer_port
+        self.ports.peers.as_ref().map(Port::number)
     }
 
     fn peers(&self) -> PeerPort {
-        self.peer_port.map_or(PeerPort::Closed, |_| PeerPort::Loopback)
+        self.peer_port().map_or(PeerPort::Closed, |_| PeerPort::Loopback)
     }
 
     /// Its data folder.
@@ -300,17 +313,12 @@ fn end(supervisor: &mut Child) {
 }
 
 /// Starts bitcoind under a supervisor; the receiver hears when it answers.
-fn supervise(
-    exe: &Path,
-    folder: &Path,
-    port: u16,
-    peer_port: Option<u16>,
-) -> Result<(Child, Receiver<Startup>), CoreError> {
+fn supervise(exe: &Path, folder: &Path, ports: &Ports) -> Result<(Child, Receiver<Startup>), CoreError> {
     let mut supervisor = Command::new("sh")
         .args(["-c", SUPERVISOR, "leyden-core-supervisor"])
         .arg(folder)
         .arg(exe)
-        .args(arguments(folder, port, peer_port))
+        .args(arguments(folder, ports))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -326,7 +334,7 @@ fn supervise(
 
 /// Core's command line. Small caches and one script thread, because a regtest chain is tiny and many run at once;
 /// everything that looks for other nodes is off; the mempool's policy is Core's default.
-fn arguments(folder: &Path, port: u16, peer_port: Option<u16>) -> Vec<String> {
+fn arguments(folder: &Path, ports: &Ports) -> Vec<String> {
     let mut arguments: Vec<String> = [
         "-regtest",
         "-server",
@@ -359,15 +367,15 @@ fn arguments(folder: &Path, port: u16, peer_port: Option<u16>) -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
-    match peer_port {
+    match &ports.peers {
         None => arguments.extend(["-listen=0", "-networkactive=0"].map(str::to_owned)),
         Some(peers) => {
             arguments.extend(["-listen=1", "-listenonion=0"].map(str::to_owned));
-            arguments.push(format!("-bind=127.0.0.1:{peers}"));
+            arguments.push(format!("-bind=127.0.0.1:{}", peers.number()));
         }
     }
     arguments.push(format!("-mocktime={MOCK_TIME}"));
-    arguments.push(format!("-rpcport={port}"));
+    arguments.push(format!("-rpcport={}", ports.rpc.number()));
     arguments.push(format!("-datadir={}", folder.display()));
     arguments
 }
@@ -375,15 +383,24 @@ fn arguments(folder: &Path, port: u16, peer_port: Option<u16>) -> Vec<String> {
 /// Reads Core's output until it is ready or has ended. Dropping the pipe afterwards is safe: Core ignores SIGPIPE, and
 /// its log goes on in `debug.log`.
 fn watch_start(output: impl Read) -> Startup {
-    let mut seen = Vec::new();
+    let (mut wrong, mut seen) = (Vec::new(), VecDeque::new());
     for line in BufReader::new(output).lines() {
         let Ok(line) = line else { break };
         if line.contains("init message: Done loading") {
             return Startup::Ready;
         }
-        seen.push(line);
+        if line.contains("[error]") || line.starts_with("Error: ") {
+            wrong.push(line);
+            continue;
+        }
+        seen.truncate(TAIL_LINES - 1);
+        seen.push_front(line);
     }
-    Startup::Ended(seen.split_off(seen.len().saturating_sub(12)).join("\n"))
+    if wrong.iter().any(|line| PORT_TAKEN.iter().any(|words| line.contains(words))) {
+        return Startup::PortTaken;
+    }
+    wrong.extend(seen.into_iter().rev());
+    Startup::Ended(wrong.join("\n"))
 }
 
 /// A new folder, in memory if there is room: what syncs to a disk waits for whoever else uses it.
@@ -401,25 +418,6 @@ pub(crate) fn data_folder(prefix: &str) -> Result<TempDir, CoreError> {
         .prefix(prefix)
         .tempdir()
         .map_err(|source| CoreError::Folder { path: std::env::temp_dir(), source })
-}
-
-/// A port that is free now and that no other harness process on this machine has chosen: Core cannot bind port 0 and
-/// report what it got, so the choice is ours. The lock lives as long as the returned file.
-fn choose_port() -> Result<(u16, File), CoreError> {
-    let locks = std::env::temp_dir().join("leyden-ports");
-    let folder_error = |source| CoreError::Folder { path: locks.clone(), source };
-    std::fs::create_dir_all(&locks).map_err(folder_error)?;
-    for _ in 0..PORT_ATTEMPTS {
-        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|_| CoreError::NoPort)?;
-        let port = probe.local_addr().map_err(|_| CoreError::NoPort)?.port();
-        let lock = File::create(locks.join(format!("{port}.lock"))).map_err(folder_error)?;
-        match lock.try_lock() {
-            Ok(()) => return Ok((port, lock)),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(source)) => return Err(folder_error(source)),
-        }
-    }
-    Err(CoreError::NoPort)
 }
 
 /// The last `length` bytes of a file, from the start of a line; empty if there is no such file.

@@ -16,6 +16,7 @@ mod mempool;
 pub mod miner;
 mod package;
 mod policy;
+pub mod ports;
 mod reject;
 mod replace;
 mod room;
