@@ -40,6 +40,7 @@ pub mod prelude {
     pub use crate::scenario;
     pub use crate::Mutant;
     pub use leyden_core::node::{ForwardPolicy, NodeConfig};
+    pub use leyden_core::payment::outgoing::FINAL_CLTV_SLACK;
     pub use leyden_core::tx::ChannelType;
     pub use leyden_core::units::{FeeratePerKw, Msat, Sat, Timestamp};
 }

@@ -25,7 +25,8 @@ fn pay_a_b_c_d(net: &mut Net) {
     for (opener, acceptor) in [(alice, bob), (bob, carol), (carol, dave)] {
         net.open(opener, acceptor, Open::sat(5_000_000));
     }
-    let invoice = net.invoice_with_delta(dave, sat(1_000_000), Some(DAY));
+    // A payer adds a few blocks to what the invoice asks.
+    let invoice = net.invoice_with_delta(dave, sat(1_000_000), Some(DAY - FINAL_CLTV_SLACK));
     let payment = net.pay_invoice(alice, &invoice);
     let locks: Vec<u32> = net.offered().iter().map(|offer| offer.lock()).collect();
     assert_eq!(locks, [3 * DAY, 2 * DAY, DAY], "the HTLCs are locked for 3, 2 and 1 days");

@@ -59,7 +59,7 @@ fn silent_hop_locks_money_until_it_speaks(net: &mut Net) {
     let channels = pairs.map(|(opener, acceptor)| net.open(opener, acceptor, Open::sat(1_000_000)));
 
     net.silence(carol);
-    let invoice = net.invoice_with_delta(dave, AMOUNT, Some(DAY));
+    let invoice = net.invoice_with_delta(dave, AMOUNT, Some(DAY - FINAL_CLTV_SLACK));
     let payment = net.start_pay_invoice(alice, &invoice);
     net.run();
     // Carol will refuse what has 3 blocks left at Dave: until then nobody can take back what it offered.

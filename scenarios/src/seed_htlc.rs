@@ -199,7 +199,7 @@ fn lock(net: &mut Net, channel: ChannelRef, [payer, payee]: [NodeRef; 2], proof:
 /// C3: 0.4 and 0.6, since the HTLC of three days was settled.
 fn updated(net: &mut Net) -> (NodeRef, NodeRef, ChannelRef) {
     let (alice, bob, channel) = half_each(net);
-    let invoice = net.invoice_with_delta(bob, LOCKED, Some(THREE_DAYS));
+    let invoice = net.invoice_with_delta(bob, LOCKED, Some(THREE_DAYS - FINAL_CLTV_SLACK));
     net.pay_invoice(alice, &invoice);
     net.expect_channel(channel, sat(BTC * 4 / 10), sat(BTC * 6 / 10));
     (alice, bob, channel)

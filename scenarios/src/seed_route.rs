@@ -96,7 +96,7 @@ fn seed_silent_hop_for_ever_and_a_second_route(net: &mut Net) {
     let erin = net.node_with("erin", dear);
     net.open(alice, erin, Open::sat(CAPACITY));
     net.open(erin, dave, Open::sat(CAPACITY));
-    let invoice = net.invoice_with_delta(dave, AMOUNT, Some(DAY));
+    let invoice = net.invoice_with_delta(dave, AMOUNT, Some(DAY - FINAL_CLTV_SLACK));
     net.silence(nodes[2]);
     net.on_message(bob, alice, Kind::UpdateFailHtlc, Fault::Hold);
     // It would make B close too, and only one of them can be first.

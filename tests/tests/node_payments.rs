@@ -300,6 +300,20 @@ fn a_paid_invoice_is_not_paid_again() {
     assert_eq!(received.count(), 1);
 }
 
+/// Blocks reach two nodes at different moments: one that is up to three blocks ahead of its payer is paid, one further ahead refuses.
+#[test]
+fn a_payee_may_be_three_blocks_ahead_of_its_payer() {
+    for (ahead, code) in [(3, None), (4, Some(0x400f))] {
+        let mut world = World::new(2);
+        world.open(0, 1, 1_000_000, 0);
+        let (invoice, hash) = world.invoice(1, 5_000_000);
+        world.order(0, Command::Pay { invoice, amount: None, max_fee: Msat::ZERO });
+        world.env.height = world.env.height.plus(ahead);
+        world.run();
+        assert_eq!(world.result(0, hash).err().map(|failure| failure.code), code, "{ahead} blocks ahead");
+    }
+}
+
 #[test]
 fn a_payment_without_a_route_ends_at_once() {
     let mut world = World::new(3);

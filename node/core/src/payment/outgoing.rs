@@ -17,6 +17,10 @@ use crate::units::{BlockHeight, CltvExpiry, Msat};
 use secp256k1::SecretKey;
 use serde::{Deserialize, Serialize};
 
+/// Blocks added to the expiry that the invoice asks for: the payee may have seen blocks that this node has not, and would have to
+/// refuse (BOLT 4, final node). The field's usual figure.
+pub const FINAL_CLTV_SLACK: u32 = 3;
+
 /// Flags of failure codes (BOLT 4, "Failure Messages").
 mod flag {
     pub const BADONION: u16 = 0x8000;
@@ -152,7 +156,7 @@ impl Outgoing {
             to: self.payee.node,
             amount: self.amount,
             height,
-            final_cltv: CltvExpiry::new(height.plus(search.final_cltv_delta).get()),
+            final_cltv: CltvExpiry::new(height.plus(search.final_cltv_delta).plus(FINAL_CLTV_SLACK).get()),
             max_fee: search.max_fee,
             max_cltv_total,
             hints: &search.hints,

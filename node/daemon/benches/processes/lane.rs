@@ -57,7 +57,7 @@ impl Lane {
                 });
             }
         }
-        // A payer that is a block behind the payee's would offer an expiry that is too near.
+        // What is measured begins when all have seen the last block.
         mine(core, &mut nodes, 1, &addresses[channels]);
         for node in &mut nodes {
             for known in &known {
