@@ -125,7 +125,7 @@ fn second_stages_break_one_penalty_after_the_other(net: &mut Net) {
     let (mallory, Cheat { victim, .. }) = (ground.mallory, ground.cheats[0]);
     may_pay(net, &ground, 50_000);
     four_htlcs(net, &ground);
-    net.mine(43);
+    net.mine(46);
     let old = ground.old(net, &ground.cheats[0], 4);
     let spends = net.htlc_spends(mallory, old).into_iter();
     let (with_r, timeouts): (Vec<_>, Vec<_>) = spends.partition(|spend| spend.needs_preimage());

@@ -107,6 +107,26 @@ fn expiry_comes_while_the_fulfil_waits(net: &mut Net) {
     net.expect_settlement();
 }
 
+/// Alice is three blocks behind Bob when she pays him, and two more come before she has revoked the commitment with the HTLC that he
+/// has fulfilled: his invoice asked for enough of them, and he closes nothing.
+#[scenario(formats = "static_remotekey anchors")]
+fn blocks_come_while_the_fulfil_waits(net: &mut Net) {
+    let [alice, bob] = net.nodes(["alice", "bob"]);
+    let channel = net.open(alice, bob, Open::sat(1_000_000));
+    net.on_message(bob, alice, Kind::UpdateFulfillHtlc, Fault::Hold);
+    let payment = net.start_pay(alice, bob, sat(50_000));
+    net.run();
+    net.mine(FINAL_CLTV_SLACK);
+    net.on_message(alice, bob, Kind::RevokeAndAck, Fault::Hold);
+    net.release(bob, alice);
+    net.mine(2);
+    net.release(alice, bob);
+    net.expect_success(payment);
+    net.expect_channel(channel, sat(950_000), sat(50_000));
+    net.settle();
+    net.expect_settlement();
+}
+
 /// The HTLCs of three payments expire at one height: with anchors one transaction takes all (HT), and one sweeps what they leave (HTRD).
 #[scenario]
 fn timeouts_of_one_expiry_go_together(net: &mut Net) {

@@ -106,13 +106,13 @@ fn expiry_delta_too_small(net: &mut Net) {
 #[scenario(mutants = "forward_too_late accept_late_final_htlc")]
 fn expiry_too_soon(net: &mut Net) {
     let ([alice, bob, carol, dave], channels) = line(net);
-    // The HTLCs that arrive at D, C and B expire in 18, 58 and 98 blocks. A forwarder offers none that has only 3 blocks left.
+    // The HTLCs that arrive at D, C and B expire in 21, 61 and 101 blocks. A forwarder offers none that has only 3 blocks left.
     let cases = [
         (1, dave, INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS),
-        (14, dave, INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS),
-        (15, carol, EXPIRY_TOO_SOON),
-        (54, carol, EXPIRY_TOO_SOON),
-        (55, bob, EXPIRY_TOO_SOON),
+        (17, dave, INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS),
+        (18, carol, EXPIRY_TOO_SOON),
+        (57, carol, EXPIRY_TOO_SOON),
+        (58, bob, EXPIRY_TOO_SOON),
     ];
     for (blocks, hop, code) in cases {
         let invoice = net.invoice(dave, AMOUNT);
@@ -128,7 +128,7 @@ fn expiry_too_soon(net: &mut Net) {
 fn expiry_too_far(net: &mut Net) {
     let ([alice, bob, _, dave], channels) = line(net);
     let invoice = net.invoice(dave, AMOUNT);
-    let later = 2016 - (18 + 40); // D's final delta and C's delta
+    let later = 2016 - (21 + 40); // D's final delta and C's delta
     let route = net.route(alice, &channels, &invoice).with_all_later(later + 1);
     let payment = net.pay_route(&route);
     net.expect_failure(payment, bob, EXPIRY_TOO_FAR);

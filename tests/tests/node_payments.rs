@@ -6,6 +6,7 @@ use leyden_core::node::{
     Action, Command, Node, NodeConfig, Notice, PaymentFailure, Reply, RouteHop, RoutePayment,
 };
 use leyden_core::node::{Event, PaymentOutcome, RecordKey, Why};
+use leyden_core::payment::invoice::Invoice;
 use leyden_core::units::{CltvExpiry, Msat};
 use node_world::{birthday, policy, seed, World};
 
@@ -298,6 +299,24 @@ fn a_paid_invoice_is_not_paid_again() {
         *n == 1 && matches!(notice, Notice::PaymentReceived { amount, .. } if amount.get() == 5_000_000)
     });
     assert_eq!(received.count(), 1);
+}
+
+/// With fewer blocks than that the next block or two would close the channel while the HTLC is taken out of it.
+#[test]
+fn an_invoice_asks_for_blocks_enough() {
+    let mut world = World::new(1);
+    let mut invoice = |min_final_cltv_delta| {
+        let amount = Some(Msat::new(1_000));
+        world.command(0, Command::Invoice { amount, description: String::new(), min_final_cltv_delta })
+    };
+    for delta in [0, 20, 65_536] {
+        let refused = invoice(Some(delta)).unwrap_err().to_string();
+        assert!(refused.contains("must be 21 to 65535"), "{refused}");
+    }
+    for (delta, asked) in [(None, 21), (Some(21), 21), (Some(65_535), 65_535)] {
+        let Ok(Reply::Invoice { text, .. }) = invoice(delta) else { panic!("{delta:?} is refused") };
+        assert_eq!(Invoice::parse(&text).unwrap().min_final_cltv_expiry_delta, asked);
+    }
 }
 
 /// Blocks reach two nodes at different moments: one that is up to three blocks ahead of its payer is paid, one further ahead refuses.

@@ -9,7 +9,7 @@ use crate::units::CltvExpiry;
 /// Blocks beyond its expiry for which an offered HTLC may still be there: the grace period G.
 const OFFERED_GRACE: u32 = 1;
 /// Blocks before its expiry by which a received HTLC whose preimage was given must be gone: 2R + G + S.
-const FULFILLED_MARGIN: u32 = 18;
+pub const FULFILLED_MARGIN: u32 = 18;
 
 /// An HTLC whose deadline has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

@@ -39,6 +39,7 @@ mod updates;
 mod view;
 mod violation;
 
+pub use deadline::FULFILLED_MARGIN;
 pub use input::*;
 pub use lab::{Mutant, UnknownMutant};
 pub use limits::{Limits, LOCKTIME_THRESHOLD, MAX_HTLCS, MIN_DUST_LIMIT, MIN_FEERATE};

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::channel::{self, Channel, Env, Input, OpenRequest};
 use crate::ids::{ChannelId, NodeId, PaymentSecret, Preimage};
-use crate::payment::incoming::{InvoiceState, OwnInvoice, DEFAULT_FINAL_CLTV_DELTA};
+use crate::payment::incoming::{InvoiceState, OwnInvoice, LEAST_FINAL_CLTV_DELTA};
 use crate::payment::invoice::{Invoice, InvoiceTerms, RouteHintHop};
 use crate::payment::outgoing::{Order, Outgoing};
 use crate::tx::ChannelTerms;
@@ -97,8 +97,13 @@ impl Node {
         env: &Env,
         draft: &mut Draft,
     ) -> Answer {
-        let delta = u16::try_from(min_final_cltv_delta.unwrap_or(DEFAULT_FINAL_CLTV_DELTA))
-            .map_err(|_| refusal("the final CLTV delta must be below 65536 blocks"))?;
+        let delta = min_final_cltv_delta.unwrap_or(LEAST_FINAL_CLTV_DELTA);
+        let delta = u16::try_from(delta).ok().filter(|_| delta >= LEAST_FINAL_CLTV_DELTA).ok_or_else(|| {
+            CommandError(format!(
+                "a final CLTV delta of {delta} blocks: it must be {LEAST_FINAL_CLTV_DELTA} to {}, or a block or two close the channel",
+                u16::MAX
+            ))
+        })?;
         let expiry_seconds = self.config.invoice_expiry_seconds;
         let number = Counters::take(&mut self.counters.invoices);
         draft.counters = true;

@@ -3,13 +3,14 @@
 //! must bring the total.
 
 use super::failure::Failure;
-use crate::channel::{Env, Mutant, Received};
+use crate::channel::{Env, Mutant, Received, FULFILLED_MARGIN};
 use crate::ids::{ChannelId, PaymentHash, Preimage};
 use crate::units::{CltvExpiry, Msat, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// The least `min_final_cltv_expiry_delta` when the invoice says nothing (BOLT 11 `c`).
-pub const DEFAULT_FINAL_CLTV_DELTA: u32 = 18;
+/// The least that an invoice of this node asks for (BOLT 11 `c`), and what it asks for unless told otherwise: three blocks may come
+/// between the preimage and the end of the HTLC before the channel has to go to the chain for it.
+pub const LEAST_FINAL_CLTV_DELTA: u32 = FULFILLED_MARGIN + 3;
 
 /// An invoice of this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

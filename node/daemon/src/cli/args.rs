@@ -101,7 +101,7 @@ pub enum Verb {
         /// What for; the payer sees it
         #[arg(long, value_name = "TEXT", default_value = "")]
         description: String,
-        /// Blocks that the last HTLC must leave this node [default: 18]
+        /// Blocks that the last HTLC must leave this node, 21 or more [default: 21]
         #[arg(long = "min-final-cltv-delta", value_name = "BLOCKS")]
         min_final_cltv_delta: Option<u32>,
     },

@@ -133,10 +133,10 @@ pub const METHODS: &[Method] = &[
         parameters: &[
             optional("amount_msat", MSAT, "any: the payer chooses", "How much."),
             optional("description", "string, up to 639 bytes", "empty", "What for; the payer sees it."),
-            optional("min_final_cltv_delta", "integer, blocks", "18", "Blocks that the last HTLC must leave this node."),
+            optional("min_final_cltv_delta", "integer, blocks", "21", "Blocks that the last HTLC must leave this node, 21 or more: 18 before its expiry the channel would be closed for it."),
         ],
         result: "`invoice` (text), `payment_hash`.",
-        errors: "when the description is too long or the delta is not below 65536.",
+        errors: "when the description is too long or the delta is not 21 to 65535.",
         example: r#"{"amount_msat": 100000, "description": "a coffee"}"#,
     },
     Method {
