@@ -37,6 +37,26 @@ fn silent_recipient(net: &mut Net) {
 }
 
 #[test]
+fn a_pending_payment_names_what_the_script_keeps_back() {
+    let run = run(find("kept-back").unwrap(), &Options::in_world(WorldKind::Sim)).unwrap();
+    let words = "was to succeed: pending; what bob sent to alice is held; carol is silent; dave is asleep";
+    assert!(run.failure().contains(words), "{}", run.failure());
+}
+
+/// A payment that cannot come to its end.
+#[scenario(theme = "harness", worlds = "sim")]
+fn kept_back(net: &mut Net) {
+    let [alice, bob, carol, dave] = net.nodes(["alice", "bob", "carol", "dave"]);
+    net.open(alice, bob, Open::sat(1_000_000));
+    net.on_message(bob, alice, Kind::UpdateFulfillHtlc, Fault::Hold);
+    net.silence(carol);
+    net.sleep_node(dave);
+    let payment = net.start_pay(alice, bob, sat(1_000));
+    net.run();
+    net.expect_success(payment);
+}
+
+#[test]
 fn nothing_passes_a_broken_link() {
     passes("broken-link");
 }

@@ -285,9 +285,10 @@ impl Net {
         format!("payment {from} -> {to}, {} msat", grouped(data.amount.get()))
     }
 
-    /// The result for a message: what the failing node said of amounts and heights too.
+    /// The result for a message: what the failing node said of amounts and heights too, or what may be in a payment's way.
     fn told(&self, payment: Payment) -> String {
         match self.standing(payment) {
+            Standing::Pending => [vec!["pending".into()], self.world.kept_back()].concat().join("; "),
             Standing::Failed { at: Some(at), text, .. } => format!("failed at {}: {text}", self.name(at)),
             _ => self.result(payment),
         }

@@ -183,6 +183,11 @@ impl World {
         self.show_mempool_to(node)
     }
 
+    /// The nodes that are asleep.
+    pub(super) fn sleepers(&self) -> impl Iterator<Item = usize> + '_ {
+        self.around.asleep.keys().copied()
+    }
+
     /// Everybody sees and is awake.
     pub(super) fn heal_senses(&mut self) -> Result<(), WorldError> {
         let blind: Vec<usize> = self.around.blind.keys().copied().collect();

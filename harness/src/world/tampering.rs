@@ -124,6 +124,16 @@ impl World {
         self.tampering.stalled.clear();
     }
 
+    /// What the script keeps from going on now, for people.
+    pub fn kept_back(&self) -> Vec<String> {
+        let name = |node: usize| &self.seats[node].name;
+        let held = self.tampering.held.iter().filter(|(_, messages)| !messages.is_empty());
+        let held = held.map(|((from, to), _)| format!("what {} sent to {} is held", name(*from), name(*to)));
+        let silent = self.links.silent().into_iter().map(|node| format!("{} is silent", name(node)));
+        let asleep = self.sleepers().map(|node| format!("{} is asleep", name(node)));
+        held.chain(silent).chain(asleep).collect()
+    }
+
     /// A message sets out.
     pub(super) fn entrust(&mut self, from: usize, to: usize, connection: u64, bytes: Vec<u8>) {
         self.tampering.sent += 1;
