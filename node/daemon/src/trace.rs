@@ -69,7 +69,7 @@ pub enum Told {
     Turn(TurnTrace),
     /// What the chain said to transactions that it was handed; without a word it took them.
     Verdicts(Vec<(Txid, Option<String>)>),
-    /// All orders up to this number are carried out.
+    /// The order of this number is carried out.
     Obeyed(u64),
 }
 

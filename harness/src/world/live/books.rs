@@ -150,7 +150,7 @@ impl World {
             }
             Told::Turn(turn) => self.take_turn(node, turn)?,
             Told::Verdicts(verdicts) => self.take_verdicts(node, verdicts)?,
-            Told::Obeyed(number) => self.processes().nodes[node].obeyed = number,
+            Told::Obeyed(number) => self.processes().nodes[node].orders.done(number),
         }
         Ok(())
     }

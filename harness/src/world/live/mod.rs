@@ -10,6 +10,7 @@ mod binary;
 mod books;
 mod core;
 mod killed;
+mod orders;
 mod process;
 mod quiet;
 
@@ -24,6 +25,7 @@ use leyden_core::node::{Command, CommandError, Reply};
 use leyden_core::units::{FeeratePerKw, Timestamp};
 use leyden_node::control::client::Client;
 use leyden_node::trace::{Order, Told};
+use orders::Orders;
 use process::{Heard, Plan, Process};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -135,8 +137,7 @@ pub(super) struct Member {
     wakes: bool,
     commands: u64,
     unjudged: usize,
-    obeyed: u64,
-    ordered: u64,
+    orders: Orders,
     /// Its process was killed at a planned moment, and all that it told is here.
     over: bool,
 }
@@ -208,8 +209,7 @@ impl Live {
             wakes: false,
             commands: 0,
             unjudged: 0,
-            obeyed: 0,
-            ordered: 0,
+            orders: Orders::default(),
             over: false,
         });
         self.start(self.nodes.len() - 1)
@@ -223,7 +223,7 @@ impl Live {
         let process = Process::start(&self.exe, &member.plan, member.started, self.sender.clone())?;
         member.process = Some(process);
         (member.ready, member.wakes, member.commands, member.unjudged) = (false, false, 0, 0);
-        (member.obeyed, member.ordered, member.over) = (0, 0, false);
+        member.over = false;
         Ok(())
     }
 
@@ -233,6 +233,7 @@ impl Live {
         if let Some(mut process) = self.nodes[node].process.take() {
             process.kill();
         }
+        self.nodes[node].orders.lose();
         self.nodes[node].over = false;
         // It tells no more of how its connections ended.
         let peers: Vec<usize> =
@@ -276,7 +277,7 @@ impl Live {
 
     /// Whether the node has carried out every order.
     pub fn has_obeyed(&self, node: usize) -> bool {
-        self.nodes[node].obeyed == self.nodes[node].ordered
+        self.nodes[node].orders.left() == 0
     }
 
     /// Whether the node takes commands.
@@ -317,7 +318,7 @@ impl Live {
         }
         let member = &mut self.nodes[node];
         if let Some(process) = &mut member.process {
-            member.ordered = process.order(order);
+            process.order(member.orders.give(), order);
         }
     }
 

@@ -86,7 +86,6 @@ impl Strike {
 pub(super) struct Process {
     child: Arc<Mutex<Child>>,
     orders: UnixStream,
-    sent: u64,
     /// Set once it is ready.
     pub listen: Option<SocketAddr>,
     pub client: Option<Client>,
@@ -113,7 +112,7 @@ impl Process {
         let mut reading = ours.try_clone().map_err(io)?;
         let child = Arc::new(Mutex::new(child));
         let (dying, strike) = (child.clone(), plan.strike.clone());
-        let mut process = Self { child, orders: ours, sent: 0, listen: None, client: None };
+        let mut process = Self { child, orders: ours, listen: None, client: None };
         let begin = Begin { seed: plan.seed.clone(), config: plan.config.clone() };
         // A process that is gone already shows as ended.
         let _ = Wire::write(&mut process.orders, &begin);
@@ -134,11 +133,9 @@ impl Process {
         Ok(process)
     }
 
-    /// Gives an order; its number.
-    pub fn order(&mut self, order: Order) -> u64 {
-        self.sent += 1;
-        let _ = Wire::write(&mut self.orders, &(self.sent, order));
-        self.sent
+    /// Gives the order of this number.
+    pub fn order(&mut self, number: u64, order: Order) {
+        let _ = Wire::write(&mut self.orders, &(number, order));
     }
 
     /// Its id.

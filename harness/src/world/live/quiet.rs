@@ -21,11 +21,8 @@ impl Live {
             if member.tip != height {
                 return Some(format!("{name} is at height {}, the chain at {height}", member.tip));
             }
-            if member.obeyed != member.ordered {
-                return Some(format!(
-                    "{name} was told something {} times and did it {} times",
-                    member.ordered, member.obeyed
-                ));
+            if member.orders.left() > 0 {
+                return Some(format!("{name} has not carried out {} of its orders", member.orders.left()));
             }
             if member.wakes || member.commands > 0 {
                 return Some(format!("{name} has something to sign or to answer"));

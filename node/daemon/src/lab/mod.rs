@@ -28,6 +28,6 @@ pub enum Nudge {
     Inject(NodeId, Vec<u8>),
     /// The bug to carry.
     Plant(Option<Mutant>),
-    /// All orders up to this number are carried out.
+    /// The order of this number is carried out.
     Obeyed(u64),
 }
