@@ -288,8 +288,11 @@ impl Net {
     /// The result for a message: what the failing node said of amounts and heights too, or what may be in a payment's way.
     fn told(&self, payment: Payment) -> String {
         match self.standing(payment) {
-            Standing::Pending => [vec!["pending".into()], self.world.kept_back()].concat().join("; "),
             Standing::Failed { at: Some(at), text, .. } => format!("failed at {}: {text}", self.name(at)),
+            Standing::Pending => {
+                let kept_back = self.world.kept_back();
+                kept_back.iter().fold(self.result(payment), |told, reason| told + "; " + reason)
+            }
             _ => self.result(payment),
         }
     }

@@ -191,7 +191,7 @@ impl World {
     /// Everybody sees and is awake.
     pub(super) fn heal_senses(&mut self) -> Result<(), WorldError> {
         let blind: Vec<usize> = self.around.blind.keys().copied().collect();
-        let asleep: Vec<usize> = self.around.asleep.keys().copied().collect();
+        let asleep: Vec<usize> = self.sleepers().collect();
         asleep.into_iter().try_for_each(|node| self.wake_up(node))?;
         blind.into_iter().try_for_each(|node| self.see_again(node))
     }
